@@ -1,0 +1,1 @@
+//! Role: topic in, scores and offsets into the database.

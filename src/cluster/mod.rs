@@ -1,0 +1,1 @@
+//! The Kubernetes API client: connect, server-side apply, wait, prune. Sole home of kube.

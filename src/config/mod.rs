@@ -1,0 +1,1 @@
+//! Configuration: raw (as written) to valid (checked) to resolved (with the host's facts).

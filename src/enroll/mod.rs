@@ -1,0 +1,1 @@
+//! Role: belonging to a geography; edge is the node's half, hub the upstream half.

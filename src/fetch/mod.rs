@@ -1,0 +1,1 @@
+//! Outbound HTTP with limits. Sole home of reqwest.

@@ -1,0 +1,1 @@
+//! Role: prepare, unpack, run Kubernetes, apply, watch.

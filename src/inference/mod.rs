@@ -1,0 +1,1 @@
+//! Text in, scores out. Sole home of tract, ort and tokenizers.

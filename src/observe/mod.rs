@@ -1,0 +1,1 @@
+//! Role: platforms in, topic out; one file a platform.

@@ -1,0 +1,1 @@
+//! Role: keeps the applied stack as wanted.

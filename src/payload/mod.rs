@@ -1,0 +1,1 @@
+//! Packs: what the one file carries, and how it is unpacked.

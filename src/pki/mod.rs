@@ -1,0 +1,1 @@
+//! Keys and certificates. Sole home of rcgen.

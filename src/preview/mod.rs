@@ -1,0 +1,1 @@
+//! Role: observe, analyze and page in one process, without root and without Kubernetes.

@@ -1,0 +1,1 @@
+//! Child processes: start, watch, restart, end. Sole home of nix process calls.

@@ -1,0 +1,1 @@
+//! The topic: produce and consume. Sole home of rdkafka.

@@ -1,0 +1,1 @@
+//! Role: writes analyses, sets poisonous messages aside.

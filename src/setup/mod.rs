@@ -1,0 +1,1 @@
+//! Role: the page that an owner sees.

@@ -1,0 +1,1 @@
+//! The HTTP server's base: TLS, limits, headers. Sole home of axum-server.
