@@ -1,10 +1,99 @@
 //! The command line: picks one role, and is the only home of `anyhow`.
+//!
+//! Standard output is data, standard error is talk. Exit codes: 0 done, 1 a problem (with code, cause and
+//! next step on standard error), 2 wrong usage. Each command lives in a file of its own, as
+//! `#[derive(clap::Args)] struct X` with `fn run(self, &Context) -> anyhow::Result<ExitCode>`.
 
 pub mod pod;
 
+mod logs;
+
+use crate::config::layout::{DEFAULT_DATA, Layout};
+use crate::status::Problem;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Turns a bare host into a local node of the Anti-Hate Platform.
+#[derive(Parser)]
+#[command(name = "antihate", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+// One line a command, in the order of --help.
+#[derive(Subcommand)]
+enum Command {
+    Logs(logs::Logs),
+}
+
+/// What a command gets beside its own arguments.
+pub struct Context {
+    /// The Kubernetes pack that this build carries, if any.
+    pub embedded: Option<&'static [u8]>,
+}
+
+/// The argument `--data`, common to the commands that concern a node.
+#[derive(Args, Clone, Debug)]
+pub struct DataArg {
+    /// Data root of the node.
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA, env = "ANTIHATE_DATA")]
+    pub data: PathBuf,
+}
+
+impl DataArg {
+    /// The layout below the data root, made absolute.
+    pub fn layout(&self) -> anyhow::Result<Layout> {
+        Ok(Layout::new(&std::path::absolute(&self.data)?))
+    }
+}
+
 /// Runs the command line of `antihate`. `embedded` is the Kubernetes pack that this build carries, if any.
-pub fn main(_embedded: Option<&'static [u8]>) -> ExitCode {
-    ExitCode::SUCCESS
+pub fn main(embedded: Option<&'static [u8]>) -> ExitCode {
+    let cli = Cli::parse();
+    finish(dispatch(cli.command, &Context { embedded }))
+}
+
+fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Logs(c) => c.run(context),
+    }
+}
+
+/// Says what went wrong and gives the exit code.
+pub fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
+    let Err(error) = result else {
+        return result.unwrap_or(ExitCode::FAILURE);
+    };
+    match error.downcast_ref::<Problem>() {
+        Some(problem) => eprintln!("{}", problem.render()),
+        None => eprintln!("antihate: {error:#}"),
+    }
+    ExitCode::FAILURE
+}
+
+/// Runs `work` on a runtime of its own.
+pub fn block_on<F: Future>(work: F) -> anyhow::Result<F::Output> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(|h| h.to_string()).unwrap_or_default();
+            let nested = command.get_subcommands().any(|c| c.get_after_help().is_some());
+            assert!(help.contains("Example") || nested, "{} shows no example", command.get_name());
+        }
+    }
 }

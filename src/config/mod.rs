@@ -1,1 +1,3 @@
 //! Configuration: raw (as written) to valid (checked) to resolved (with the host's facts).
+
+pub mod layout;

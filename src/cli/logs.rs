@@ -1,0 +1,78 @@
+//! `antihate logs`: the log of one component of the host.
+
+use super::{Context, DataArg};
+use crate::status::Problem;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::process::ExitCode;
+
+/// Shows the log of a component of the host, or names the components that have one.
+#[derive(clap::Args)]
+#[command(after_help = "Example: antihate logs kubelet --lines 100")]
+pub struct Logs {
+    /// The component, such as `kube-apiserver`; without it the names are listed.
+    component: Option<String>,
+    /// How many lines from the end.
+    #[arg(long, short = 'n', default_value_t = 50)]
+    lines: usize,
+    #[command(flatten)]
+    data: DataArg,
+}
+
+impl Logs {
+    /// Prints the last lines to standard output.
+    pub fn run(self, _: &Context) -> anyhow::Result<ExitCode> {
+        let layout = self.data.layout()?;
+        let mut out = std::io::stdout().lock();
+        let dir = layout.data.join("logs");
+        let names = names(&dir);
+        let Some(component) = self.component else {
+            for name in names {
+                writeln!(out, "{name}")?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        };
+        if !names.contains(&component) {
+            let known = if names.is_empty() { "none".into() } else { names.join(", ") };
+            let cause = format!("{} holds logs of: {known}", dir.display());
+            return Err(Problem::new("CLI-101", format!("no log of {component:?}"), cause, "name one of these components").into());
+        }
+        for line in tail(&layout.log(&component), self.lines)? {
+            writeln!(out, "{line}")?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn names(dir: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.filter_map(|e| e.file_name().to_str()?.strip_suffix(".log").map(String::from)).collect();
+    names.sort();
+    names
+}
+
+/// The last `lines` lines of a file, reading at most its last mebibyte.
+pub(super) fn tail(path: &std::path::Path, lines: usize) -> std::io::Result<Vec<String>> {
+    let mut file = std::fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(1 << 20)))?;
+    let mut raw = Vec::new();
+    file.take(1 << 20).read_to_end(&mut raw)?;
+    let text = String::from_utf8_lossy(&raw);
+    let all: Vec<&str> = text.lines().collect();
+    Ok(all[all.len().saturating_sub(lines)..].iter().map(|l| l.to_string()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tail_gives_the_last_lines_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        assert_eq!(tail(&path, 2).unwrap(), ["two", "three"]);
+        assert_eq!(names(dir.path()), ["a"]);
+    }
+}
