@@ -1,1 +1,5 @@
 //! Role: the page that an owner sees.
+
+mod provider;
+
+pub use provider::{Provider, TokenFacts};

@@ -1,0 +1,38 @@
+//! What the page reads and asks of the node; the host and the preview each supply one.
+
+use crate::domain::Analysis;
+use crate::status::{NodeStatus, Problem};
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+
+/// An enrollment token as it was decoded on this machine; nothing of it is secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenFacts {
+    /// Geography that the token belongs to.
+    pub geography: String,
+    /// Host and port of the hub.
+    pub hub: String,
+    /// Until when the token is good, if it says so.
+    pub expires: Option<DateTime<Utc>>,
+    /// Words that stand for the hub's certificate authority, to compare with the person who gave the token.
+    pub words: String,
+}
+
+/// The node behind the page. Every call may be slow or fail: the page waits for none longer than about a second.
+#[async_trait::async_trait]
+pub trait Provider: Send + Sync + 'static {
+    /// The node's state, replaced whenever something changes.
+    fn status(&self) -> watch::Receiver<NodeStatus>;
+
+    /// The newest posts with their results, newest first; a problem when the store does not answer.
+    async fn latest_posts(&self, limit: usize) -> Result<Vec<Analysis>, Problem>;
+
+    /// The last log lines of a component named as in [`NodeStatus::components`], oldest first, without post text.
+    async fn component_log(&self, name: &str, lines: usize) -> Result<Vec<String>, Problem>;
+
+    /// Decodes a token without sending anything; the problem never repeats the token.
+    fn decode_token(&self, token: &str) -> Result<TokenFacts, Problem>;
+
+    /// Enrolls with the token; returns when the hub has answered. Asked twice with one token, it does it once.
+    async fn enroll(&self, token: &str) -> Result<(), Problem>;
+}
