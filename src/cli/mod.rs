@@ -7,6 +7,8 @@
 pub mod pod;
 
 mod logs;
+mod pack;
+pub mod payload;
 
 use crate::config::layout::{DEFAULT_DATA, Layout};
 use crate::status::Problem;
@@ -26,6 +28,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Logs(logs::Logs),
+    Payload(payload::PayloadCmd),
+    Pack(pack::PackCmd),
 }
 
 /// What a command gets beside its own arguments.
@@ -58,6 +62,8 @@ pub fn main(embedded: Option<&'static [u8]>) -> ExitCode {
 fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
     match command {
         Command::Logs(c) => c.run(context),
+        Command::Payload(c) => c.run(context),
+        Command::Pack(c) => c.run(context),
     }
 }
 

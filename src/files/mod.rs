@@ -30,6 +30,11 @@ pub fn replace_if_changed(path: &Path, content: &[u8], mode: u32) -> std::io::Re
     replace(path, content, mode).map(|()| true)
 }
 
+/// Bytes that a write at `path` can still take. `path` must exist.
+pub fn free_space(path: &Path) -> std::io::Result<u64> {
+    fs2::available_space(path)
+}
+
 /// An exclusive lock that ends with the process; the body says who holds it.
 pub struct Lock {
     _file: std::fs::File,
