@@ -7,7 +7,7 @@ use std::path::Path;
 /// Replaces `path` by `content` so that a power cut leaves the old or the new file, never a mixture:
 /// temp in the same directory, write, fsync, rename, fsync of the directory. An fsync error is final.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(dir)?;
     let mut temp = tempfile::Builder::new().prefix(".tmp-").permissions(std::fs::Permissions::from_mode(mode)).tempfile_in(dir)?;
     temp.write_all(content)?;

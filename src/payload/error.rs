@@ -94,7 +94,7 @@ impl PackError {
             PackError::Signature { .. } => ("The pack was altered after it was signed, or its signature was.".into(), recopy.into()),
             PackError::Untrusted { key, .. } => (
                 "Only packs of the build that this file is from are trusted without a word of the owner.".into(),
-                format!("If you know the sender, add the pack with `antihate pack add --key FILE.pub PACK`, where FILE.pub holds {key}."),
+                format!("If you know the sender, ask for the .pub file that holds {key}, and name it: `antihate pack add --key FILE.pub PACK`, or `antihate pack trust FILE.pub` where the pack is there already."),
             ),
             PackError::TooNew { .. } => ("The pack was made by a later version.".into(), "Use the antihate of the same or a later version.".into()),
             PackError::Name { .. } => ("The pack was not made by antihate, or was made to do harm.".into(), "Do not use this pack; ask its sender.".into()),

@@ -22,6 +22,8 @@ mod tests;
 #[cfg(test)]
 mod tests_add;
 #[cfg(test)]
+mod tests_kill;
+#[cfg(test)]
 mod tests_oci;
 
 pub use error::PackError;

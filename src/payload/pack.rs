@@ -28,7 +28,7 @@ pub fn open_file(path: &Path) -> Result<Vec<Opened>, PackError> {
     let io = |doing| move |e| PackError::io(doing, path, e);
     let file = File::open(path).map_err(io("open"))?;
     let len = file.metadata().map_err(io("read"))?.len();
-    let origin = path.display().to_string();
+    let origin = if path == Path::new("/proc/self/exe") { "this program".into() } else { path.display().to_string() };
     let start = elf::end(&file).map_err(io("read"))?;
     if start.is_some_and(|end| end > len) {
         return Err(PackError::Damaged { origin, detail: "the program itself is cut off".into() });
