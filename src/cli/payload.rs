@@ -1,7 +1,7 @@
 //! `antihate payload`: what this program carries, and whether it is whole.
 
 use super::{Context, DataArg};
-use crate::payload::{Item, Kind, Payload, Places, need};
+use crate::payload::{Item, Kind, Payload, Places, image_names, need, verify_unpacked, write_layout};
 use crate::status::Problem;
 use serde::Serialize;
 use std::io::Write;
@@ -45,6 +45,16 @@ enum Sub {
     /// Reads and checks every byte; nothing is written.
     #[command(after_help = "Example: antihate payload verify")]
     Verify(Common),
+    /// Writes images as an OCI layout archive to standard output.
+    #[command(after_help = "Example: antihate payload export antihate.local/worker:0.1.0 > worker.tar")]
+    Export {
+        /// Image references; without any, all images.
+        images: Vec<String>,
+        #[command(flatten)]
+        payload: PayloadArg,
+        #[command(flatten)]
+        data: DataArg,
+    },
 }
 
 #[derive(clap::Args)]
@@ -64,6 +74,7 @@ impl PayloadCmd {
         match self.command {
             Sub::List(common) => list(&common, context),
             Sub::Verify(common) => verify(&common, context),
+            Sub::Export { images, payload, data } => export(&images, &payload.open(context, &data.layout()?.data)?),
         }
     }
 }
@@ -129,15 +140,33 @@ fn list(common: &Common, context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 fn verify(common: &Common, context: &Context) -> anyhow::Result<ExitCode> {
-    let payload = common.payload.open(context, &common.data.layout()?.data)?;
+    let data = common.data.layout()?.data;
+    let payload = common.payload.open(context, &data)?;
     let entries = payload.parts.iter().map(|part| part.items.len()).sum::<usize>();
     let bytes = payload.verify(&|_, _| {}).map_err(Problem::from)?;
+    let unpacked = verify_unpacked(&payload, &data).map_err(Problem::from)?;
     let mut out = std::io::stdout().lock();
     if common.json {
-        let said = serde_json::json!({"whole": true, "parts": payload.parts.len(), "entries": entries, "bytes": bytes, "unpacked": need(&payload)});
-        writeln!(out, "{said}")?;
-    } else {
-        writeln!(out, "Whole: {entries} entries in {} parts, {:.1} MB read and compared.", payload.parts.len(), bytes as f64 / 1e6)?;
+        let (parts, needs) = (payload.parts.len(), need(&payload));
+        writeln!(out, "{}", serde_json::json!({"whole": true, "parts": parts, "entries": entries, "bytes": bytes, "unpacked": unpacked, "needs": needs}))?;
+        return Ok(ExitCode::SUCCESS);
     }
+    writeln!(out, "Whole: {entries} entries in {} parts, {:.1} MB read and compared.", payload.parts.len(), bytes as f64 / 1e6)?;
+    if let Some(bytes) = unpacked {
+        writeln!(out, "What is unpacked under {} is unaltered, {:.1} MB.", data.display(), bytes as f64 / 1e6)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn export(images: &[String], payload: &Payload) -> anyhow::Result<ExitCode> {
+    let known = image_names(payload);
+    if let Some(name) = images.iter().find(|name| !known.iter().any(|(known, _)| known == *name)) {
+        let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+        let cause = format!("This program carries: {}", if names.is_empty() { "none".into() } else { names.join(", ") });
+        return Err(Problem::new("UNP-104", format!("there is no image {name:?}"), cause, "Name one of these images.").into());
+    }
+    let wanted = |name: &str| images.is_empty() || images.iter().any(|one| one == name);
+    let mut out = std::io::BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
+    write_layout(payload, &wanted, &mut out, &mut |_| {}).map_err(Problem::from)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -27,6 +27,9 @@ pub enum PackError {
     /// A name in the pack would leave its folder, or is no name.
     #[error("'{name}' is not an acceptable name in a pack")]
     Name { name: String },
+    /// An unpacked file is not what was unpacked.
+    #[error("{path} was altered after it was unpacked")]
+    Altered { path: PathBuf, folder: PathBuf },
     /// A folder given instead of a pack lacks something.
     #[error("{path} cannot be used as payload: {detail}")]
     Folder { path: PathBuf, detail: String },
@@ -69,6 +72,7 @@ impl PackError {
             PackError::Untrusted { .. } => "UNP-204",
             PackError::TooNew { .. } => "UNP-205",
             PackError::Name { .. } => "UNP-206",
+            PackError::Altered { .. } => "UNP-207",
             PackError::NoSpace { .. } => "UNP-301",
             PackError::Full { .. } => "UNP-302",
             PackError::Io { .. } => "UNP-401",
@@ -98,6 +102,10 @@ impl PackError {
             ),
             PackError::TooNew { .. } => ("The pack was made by a later version.".into(), "Use the antihate of the same or a later version.".into()),
             PackError::Name { .. } => ("The pack was not made by antihate, or was made to do harm.".into(), "Do not use this pack; ask its sender.".into()),
+            PackError::Altered { folder, .. } => (
+                "The disk is failing, or somebody changed the file.".into(),
+                format!("Stop the node, remove {}, and start it again: it is unpacked anew.", folder.display()),
+            ),
             PackError::NoSpace { path, needs, has } => (
                 format!("It needs {}, there are {}; nothing was written.", bytes(*needs), bytes(*has)),
                 format!("Free {} under {}, or choose another place with --data, then start again.", bytes(needs - has), path.display()),

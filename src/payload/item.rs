@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const BUFFER: usize = 256 * 1024;
@@ -58,6 +58,12 @@ impl Item {
         let mut out = Vec::with_capacity(self.entry.size.min(1 << 24) as usize);
         self.read()?.read_to_end(&mut out).map_err(|e| PackError::io("read", &self.entry.name, e))?;
         Ok(out)
+    }
+
+    /// The same entry with its content taken from the plain file at `path`.
+    pub(super) fn at(&self, path: &Path) -> Result<Item, PackError> {
+        let len = std::fs::metadata(path).map_err(|e| PackError::io("read", path, e))?.len();
+        Ok(Item { entry: self.entry.clone(), body: Body::Plain(vec![(Source::Path(path.into()), len)]) })
     }
 
     /// Reads all of it and keeps nothing.

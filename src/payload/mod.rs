@@ -36,5 +36,5 @@ pub use pack::Opened;
 pub use pack::{embedded_key, open_file as open_packs};
 pub use parts::{Part, Payload, Places};
 pub use trust::{Key, SigningKey, Trust};
-pub use unpack::{check_space, need, unpack_kubernetes, Need, SpaceProbe, Unpacked};
+pub use unpack::{check_space, need, unpack_kubernetes, verify_unpacked, Need, SpaceProbe, Unpacked};
 pub use write::{append, create, Created};

@@ -60,6 +60,23 @@ fn killed_at_any_moment_it_goes_on_and_shows_nothing_half() {
 }
 
 #[test]
+fn an_unpacked_file_that_was_altered_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    distribution(&place.path().join("in"), 3);
+    let (given, data) = (vec![place.path().join("in")], place.path().join("data"));
+    let payload = Payload::open(&Places { embedded: None, program: None, given, data: data.clone() }).unwrap();
+    assert_eq!(verify_unpacked(&payload, &data).unwrap(), None);
+    let folder = unpack_at(place.path()).folder;
+    assert_eq!(verify_unpacked(&payload, &data).unwrap(), Some(3_000_000));
+    let mut raw = vec![1; 1_000_000];
+    raw[500_000] = 0;
+    std::fs::write(folder.join("part-1"), raw).unwrap();
+    let problem = verify_unpacked(&payload, &data).unwrap_err().problem();
+    assert_eq!(problem.code, "UNP-207");
+    assert!(problem.what.contains("part-1") && problem.next.contains("unpacked anew"), "{problem:?}");
+}
+
+#[test]
 fn payload_toml_names_the_versions_that_the_go_modules_lock() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("appliance/kubernetes");
     let list: toml::Value = toml::from_str(&std::fs::read_to_string(folder.join("payload.toml")).unwrap()).unwrap();

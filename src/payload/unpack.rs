@@ -99,6 +99,22 @@ fn is_complete(folder: &Path, items: &[&Item]) -> bool {
     })
 }
 
+/// Reads the unpacked distribution and compares it with the payload. Returns the bytes read, `None` when nothing of this
+/// payload is unpacked. Fails with UNP-207 on a file that was altered on the disk.
+pub fn verify_unpacked(payload: &Payload, data: &Path) -> Result<Option<u64>, PackError> {
+    let items = payload.items(Kind::Kubernetes);
+    let folder = data.join("store").join(identity(&items));
+    if items.is_empty() || !folder.exists() {
+        return Ok(None);
+    }
+    for item in &items {
+        let path = folder.join(&item.entry.name);
+        let found = item.at(&path).and_then(|copy| copy.verify());
+        found.map_err(|_| PackError::Altered { path, folder: folder.clone() })?;
+    }
+    Ok(Some(items.iter().map(|item| item.entry.size).sum()))
+}
+
 fn write_all(items: &[&Item], temp: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<u64, PackError> {
     std::fs::create_dir(temp).map_err(|e| PackError::io("create", temp, e))?;
     let total = items.iter().map(|item| item.entry.size).sum();
