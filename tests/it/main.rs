@@ -1,0 +1,7 @@
+//! The integration tests: one binary, so that everything is linked once.
+
+#[path = "../support/mod.rs"]
+#[allow(dead_code)] // parts wait for their tests
+mod support;
+
+mod hosts;

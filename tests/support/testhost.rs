@@ -1,0 +1,171 @@
+//! A test host: a network namespace with mounts and a data root of its own, on a switch that the test made.
+//!
+//! A holder process keeps the namespaces; commands enter them by its pid. Whatever is started here ends in `Drop`, by process id.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+static COUNTER: AtomicU32 = AtomicU32::new(0);
+
+/// True where this machine can carry test hosts; says why not otherwise.
+pub fn can_run() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    let namespaces = root && Command::new("unshare").args(["--net", "--mount", "true"]).status().is_ok_and(|s| s.success());
+    if !namespaces {
+        eprintln!("SKIPPED: a test host needs root and the right to make network and mount namespaces");
+    }
+    namespaces
+}
+
+fn run(command: &mut Command) {
+    let out = command.output().expect("the program can be started");
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+fn ip(args: &[&str]) {
+    run(Command::new("ip").args(args));
+}
+
+/// A network segment: a bridge in a namespace of its own. Nothing of it is seen by the machine's own network.
+pub struct Switch {
+    name: String,
+    hosts: AtomicU32,
+}
+
+impl Switch {
+    /// Makes the segment 192.0.2.0/24.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Switch {
+        let name = format!("ah{}x{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        ip(&["netns", "add", &name]);
+        ip(&["-n", &name, "link", "add", "sw0", "type", "bridge"]);
+        ip(&["-n", &name, "link", "set", "sw0", "up"]);
+        Switch { name, hosts: AtomicU32::new(0) }
+    }
+
+    /// Connects a new host with the next free address.
+    pub fn host(&self) -> TestHost {
+        let number = 10 + self.hosts.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}h{number}", self.name);
+        let (near, port) = (format!("u{number}"), format!("p{number}"));
+        ip(&["netns", "add", &name]);
+        ip(&["-n", &self.name, "link", "add", &port, "type", "veth", "peer", "name", &near, "netns", &name]);
+        ip(&["-n", &self.name, "link", "set", &port, "master", "sw0", "up"]);
+        ip(&["-n", &name, "link", "set", &near, "name", "eth0"]);
+        ip(&["-n", &name, "link", "set", "lo", "up"]);
+        let address = format!("192.0.2.{number}");
+        ip(&["-n", &name, "addr", "add", &format!("{address}/24"), "dev", "eth0"]);
+        ip(&["-n", &name, "link", "set", "eth0", "up"]);
+        TestHost::start(name, self.name.clone(), port, address)
+    }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        drop(Command::new("ip").args(["netns", "del", &self.name]).output());
+    }
+}
+
+/// One host.
+pub struct TestHost {
+    name: String,
+    switch: String,
+    port: String,
+    /// Its address on the segment.
+    pub address: String,
+    holder: Child,
+    data: tempfile::TempDir,
+}
+
+impl TestHost {
+    fn start(name: String, switch: String, port: String, address: String) -> TestHost {
+        let net = format!("--net=/run/netns/{name}");
+        // Not `ip netns exec`: it mounts /sys anew and so hides the control groups.
+        let holder = Command::new("nsenter")
+            .args([net.as_str(), "unshare", "--mount", "--propagation", "private", "sleep", "infinity"])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("nsenter starts");
+        let base = std::env::var_os("ANTIHATE_TEST_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+        let data = tempfile::Builder::new().prefix("antihate-host-").tempdir_in(base).expect("a data folder");
+        let host = TestHost { name, switch, port, address, holder, data };
+        let settled = |h: &TestHost| std::fs::read_link(format!("/proc/{}/ns/mnt", h.holder.id())).ok() != std::fs::read_link("/proc/self/ns/mnt").ok();
+        super::until("the host's namespaces stand", std::time::Duration::from_secs(20), || settled(&host).then_some(()));
+        host
+    }
+
+    /// Folder for everything of this host.
+    pub fn folder(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// Data root of the node.
+    pub fn data(&self) -> PathBuf {
+        self.data.path().join("data")
+    }
+
+    /// A command that will run inside this host.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        let pid = self.holder.id().to_string();
+        command.args(["--target", &pid, "--net", "--mount", "--"]).arg(program).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `antihate` here and waits for its end.
+    pub fn antihate(&self, args: &[&str]) -> Output {
+        self.command(super::antihate()).args(args).env("ANTIHATE_DATA", self.data()).output().expect("antihate starts")
+    }
+
+    /// Starts `antihate` here; its output goes to `<folder>/<log>`.
+    pub fn start_antihate(&self, args: &[&str], log: &str) -> Child {
+        let file = std::fs::File::options().create(true).append(true).open(self.folder().join(log)).expect("a log file");
+        let both = file.try_clone().expect("a second handle");
+        let mut command = self.command(super::antihate());
+        command.args(args).env("ANTIHATE_DATA", self.data()).stdout(file).stderr(both);
+        command.spawn().expect("antihate starts")
+    }
+
+    /// Cuts or restores the link to the segment.
+    pub fn link(&self, up: bool) {
+        ip(&["-n", &self.switch, "link", "set", &self.port, if up { "up" } else { "down" }]);
+    }
+
+    /// Processes in this host's network namespace, by pid.
+    pub fn processes(&self) -> Vec<i32> {
+        let out = Command::new("ip").args(["netns", "pids", &self.name]).output().expect("ip runs");
+        let holder = self.holder.id() as i32;
+        String::from_utf8_lossy(&out.stdout).lines().filter_map(|l| l.trim().parse().ok()).filter(|p| *p != holder).collect()
+    }
+
+    /// Mount points inside this host's mount namespace that lie below its folder.
+    pub fn mounts(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(format!("/proc/{}/mountinfo", self.holder.id())).unwrap_or_default();
+        let folder = self.folder().display().to_string();
+        text.lines().filter_map(|l| l.split(' ').nth(4)).filter(|p| p.starts_with(&folder)).map(str::to_owned).collect()
+    }
+}
+
+impl Drop for TestHost {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            keep_logs(self.folder());
+        }
+        drop(self.antihate(&["reset", "--yes"]));
+        for pid in self.processes() {
+            drop(nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL));
+        }
+        drop(self.holder.kill());
+        drop(self.holder.wait());
+        drop(Command::new("ip").args(["netns", "del", &self.name]).output());
+    }
+}
+
+/// After a failure the host's logs are what tells why: they are copied before the folder goes.
+fn keep_logs(folder: &Path) {
+    let Some(to) = std::env::var_os("ANTIHATE_TEST_LOGS").map(PathBuf::from) else { return };
+    drop(std::fs::create_dir_all(&to));
+    let script = "cd \"$0\" && find . -name '*.log' -type f -size -32M -print0 | xargs -0 -r cp --parents -t \"$1\"";
+    drop(Command::new("sh").args(["-c", script]).arg(folder).arg(&to).status());
+}
