@@ -55,9 +55,9 @@ pub fn plan(lengths: &[usize], limits: Limits) -> Vec<Batch> {
     out
 }
 
-/// Widening a batch pads all its rows again: not worth it once that adds more than a new call costs (about 256 tokens).
+/// Widening a batch pads all its rows again: not worth it once that adds more than a new call costs (about 64 tokens).
 fn worth(b: &Batch, width: usize) -> bool {
-    (width - b.width) * b.rows.len() <= 256
+    (width - b.width) * b.rows.len() <= 64
 }
 
 /// Tokens computed over real tokens: 1 is perfect.
