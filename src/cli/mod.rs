@@ -6,9 +6,12 @@
 
 pub mod pod;
 
+mod install;
+mod kubectl;
 mod logs;
 mod pack;
 pub mod payload;
+mod status;
 
 use crate::config::layout::{DEFAULT_DATA, Layout};
 use crate::status::Problem;
@@ -27,7 +30,10 @@ struct Cli {
 // One line a command, in the order of --help.
 #[derive(Subcommand)]
 enum Command {
+    Status(status::Status),
     Logs(logs::Logs),
+    Kubectl(kubectl::Kubectl),
+    Install(install::Install),
     Payload(payload::PayloadCmd),
     Pack(pack::PackCmd),
 }
@@ -61,7 +67,10 @@ pub fn main(embedded: Option<&'static [u8]>) -> ExitCode {
 
 fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Status(c) => c.run(context),
         Command::Logs(c) => c.run(context),
+        Command::Kubectl(c) => c.run(context),
+        Command::Install(c) => c.run(context),
         Command::Payload(c) => c.run(context),
         Command::Pack(c) => c.run(context),
     }

@@ -1,1 +1,3 @@
 //! Role: prepare, unpack, run Kubernetes, apply, watch.
+
+pub mod check;

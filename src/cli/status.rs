@@ -1,0 +1,130 @@
+//! `antihate status`: where the node stands, as its host process last published it.
+
+use super::{Context, DataArg};
+use crate::config::layout::Layout;
+use crate::status::{NodeStatus, Problem, Step, StepState, Upstream};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Shows where the node stands. Exit code 0: healthy; 1: not healthy, or no node runs.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  antihate status\n  antihate status --wait --timeout 300\n  antihate status --json")]
+pub struct Status {
+    #[command(flatten)]
+    data: DataArg,
+    /// Wait until the node is healthy.
+    #[arg(long)]
+    wait: bool,
+    /// Longest wait in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    timeout: u64,
+    /// Print the whole status as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    /// Reads, waits if asked, prints.
+    pub fn run(self, _: &Context) -> anyhow::Result<ExitCode> {
+        let layout = self.data.layout()?;
+        let deadline = Instant::now() + Duration::from_secs(self.timeout);
+        let mut found = read(&layout);
+        while self.wait && !found.as_ref().is_ok_and(|s| s.healthy) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(200));
+            found = read(&layout);
+        }
+        let status = found?;
+        let text = if self.json { serde_json::to_string_pretty(&status)? + "\n" } else { render(&status) };
+        std::io::stdout().lock().write_all(text.as_bytes())?;
+        Ok(if status.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// The published status, refused when the process that published it is gone.
+fn read(layout: &Layout) -> Result<NodeStatus, Problem> {
+    let path = layout.status();
+    let none = |cause: String| Problem::new("CLI-102", "no node runs here", cause, "Start it with `antihate up`.");
+    if !is_locked(layout) {
+        return Err(none(format!("nothing holds {}", layout.lock().display())));
+    }
+    let text = std::fs::read(&path).map_err(|e| none(format!("{}: {e}", path.display())))?;
+    serde_json::from_slice(&text).map_err(|e| none(format!("{} is not a status: {e}", path.display())))
+}
+
+/// True while a host process holds the node's lock.
+fn is_locked(layout: &Layout) -> bool {
+    let Ok(file) = std::fs::File::open(layout.lock()) else { return false };
+    fs2::FileExt::try_lock_shared(&file).is_err()
+}
+
+fn render(status: &NodeStatus) -> String {
+    let mut out = String::new();
+    let health = if status.healthy { "healthy" } else { "not healthy yet" };
+    let _ = writeln!(out, "{} (antihate {}): {health}. {}", status.node, status.version, status.summary);
+    for step in &status.steps {
+        let _ = writeln!(out, "  {:<8} {}{}", word(step), step.title, remark(&step.detail));
+        if let StepState::Failed { problem } = &step.state {
+            let _ = writeln!(out, "{}", problem.render());
+        }
+    }
+    let p = &status.pipeline;
+    let _ = writeln!(out, "Posts: {} stored, {} in the last minute, backlog {}, set aside {}, lost {}.", p.stored, p.per_minute, p.backlog, p.quarantined, p.lost);
+    let _ = writeln!(out, "Upstream: {}.", upstream(&status.upstream));
+    for component in status.components.iter().filter(|c| !c.healthy) {
+        let _ = writeln!(out, "  not well: {} ({}){}", component.name, component.place, remark(&component.detail));
+    }
+    let well = status.components.iter().filter(|c| c.healthy).count();
+    let _ = writeln!(out, "Components: {well} of {} well. As of {}.", status.components.len(), status.at.format("%F %T UTC"));
+    out
+}
+
+fn word(step: &Step) -> &'static str {
+    match step.state {
+        StepState::Waiting => "waiting",
+        StepState::Running { .. } => "running",
+        StepState::Done => "done",
+        StepState::Failed { .. } => "failed",
+    }
+}
+
+fn remark(detail: &str) -> String {
+    if detail.is_empty() { String::new() } else { format!(": {detail}") }
+}
+
+fn upstream(link: &Upstream) -> String {
+    match link {
+        Upstream::Unclaimed => "not enrolled; nothing waits for it".into(),
+        Upstream::Enrolling { detail } => format!("enrolling, {detail}"),
+        Upstream::Enrolled { geography, hub, connected: true, .. } => format!("enrolled in {geography} at {hub}, connected"),
+        Upstream::Enrolled { geography, hub, .. } => format!("enrolled in {geography} at {hub}, not reached now; posts are kept here"),
+        Upstream::Failed { problem } => format!("failed, {problem}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_host_process_the_last_status_is_not_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        crate::files::replace(&layout.status(), b"{}", 0o600).unwrap();
+        assert_eq!(read(&layout).unwrap_err().code, "CLI-102");
+    }
+
+    #[test]
+    fn a_failed_step_shows_code_cause_and_next_step() {
+        let problem = Problem::new("CHK-104", "port 6443 is taken", "process 7 listens on it", "end it");
+        let now = chrono::Utc::now();
+        let step = Step { id: "prepare".into(), title: "Prepare this host".into(), state: StepState::Failed { problem }, detail: String::new(), since: now };
+        let status = NodeStatus {
+            version: "0".into(), node: "leaf-1".into(), healthy: false, summary: String::new(), steps: vec![step],
+            components: vec![], pipeline: Default::default(), upstream: Upstream::Unclaimed, at: now,
+        };
+        let text = render(&status);
+        assert!(["CHK-104", "process 7", "end it", "lost 0"].iter().all(|part| text.contains(part)), "{text}");
+    }
+}
