@@ -5,7 +5,10 @@
 # shellcheck disable=SC2034 # read by appliance/images
 IMAGES=(base pause coredns postgres kafka prometheus worker analyzer)
 APT_STATE=$ANTIHATE_CACHE/apt
-export APT_STATE
+# One moment for every file of every image, so that two builds agree. Never exported by lib.sh: compilers' build scripts
+# read it too, and cargo would compile every C library again whenever it comes or goes.
+SOURCE_DATE_EPOCH=1735689600
+export APT_STATE SOURCE_DATE_EPOCH
 
 # b ...: buildah with a store of our own; nothing of the machine's own containers is touched.
 b() { buildah --root "$ANTIHATE_CACHE/buildah/store" --runroot "$ANTIHATE_CACHE/buildah/run" --storage-driver overlay "$@"; }

@@ -6,9 +6,6 @@ TREE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 ANTIHATE_CACHE=${ANTIHATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/antihate}
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ANTIHATE_CACHE/target}
 export TREE ANTIHATE_CACHE CARGO_TARGET_DIR
-# One moment for every file of every image, so that two builds agree.
-SOURCE_DATE_EPOCH=1735689600
-export SOURCE_DATE_EPOCH
 # ls, sort and globs must order alike on every machine: hashes depend on it.
 export LC_ALL=C.UTF-8
 
