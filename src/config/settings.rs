@@ -1,0 +1,144 @@
+//! `settings.toml` as it is written: every field has a default, unknown fields are refused.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// The whole of `settings.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Languages that observers keep, as BCP 47 tags; empty keeps all.
+    pub languages: Vec<String>,
+    /// Days after which stored posts are dropped, 1 to 3650.
+    pub retention_days: u32,
+    /// Runs the product's own sample site and observes it.
+    pub sample: bool,
+    /// This node.
+    pub node: Node,
+    /// What is observed.
+    pub sources: Sources,
+    /// How text is classified.
+    pub analyzer: Analyzer,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            languages: Vec::new(),
+            retention_days: 90,
+            sample: false,
+            node: Node::default(),
+            sources: Sources::default(),
+            analyzer: Analyzer::default(),
+        }
+    }
+}
+
+/// This node's names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Node {
+    /// Name of the node: lower-case letters, digits and hyphens. Default: the host's name.
+    pub name: Option<String>,
+    /// The geography that this node observes, such as `Northern Mumbai`.
+    pub geography: Option<String>,
+}
+
+/// What is observed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sources {
+    /// Hashtags for the platforms that know them, with or without `#`.
+    pub hashtags: Vec<String>,
+    /// Seconds between two looks at a source, 1 to 86400.
+    pub poll_seconds: u32,
+    /// RSS and Atom feeds.
+    pub rss: Vec<Feed>,
+    /// Servers that speak the Mastodon API.
+    pub mastodon: Vec<Instance>,
+    /// Files that an operator drops into the import folder.
+    pub import: Import,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Sources { hashtags: Vec::new(), poll_seconds: 30, rss: Vec::new(), mastodon: Vec::new(), import: Import::default() }
+    }
+}
+
+/// One RSS or Atom feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feed {
+    /// Address of the feed.
+    pub url: Url,
+    /// Language of its entries, where the feed does not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+}
+
+/// One server that speaks the Mastodon API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instance {
+    /// Address of the server, without a path.
+    pub server: Url,
+    /// Hashtag timelines of this server; empty takes those of [`Sources::hashtags`].
+    #[serde(default)]
+    pub hashtags: Vec<String>,
+    /// Whether the public timeline is observed.
+    #[serde(default)]
+    pub public: bool,
+}
+
+/// Import of JSON Lines and CSV files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Import {
+    /// Whether the import folder is read.
+    pub enabled: bool,
+}
+
+impl Default for Import {
+    fn default() -> Self {
+        Import { enabled: true }
+    }
+}
+
+/// How text is classified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Analyzer {
+    /// The engine that runs the model.
+    pub engine: Engine,
+    /// Posts a batch, 1 to 1024.
+    pub batch_size: u32,
+    /// Tokens a post, 16 to 512; longer texts are cut.
+    pub max_sequence_length: u32,
+}
+
+impl Default for Analyzer {
+    fn default() -> Self {
+        Analyzer { engine: Engine::Onnxruntime, batch_size: 32, max_sequence_length: 512 }
+    }
+}
+
+/// An engine for ONNX models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// ONNX Runtime with the int8 model, in the analyzer image.
+    Onnxruntime,
+    /// tract with the f32 model, in the static worker.
+    Tract,
+}
+
+impl Engine {
+    /// The word in settings and in the environment of the pod.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Engine::Onnxruntime => "onnxruntime",
+            Engine::Tract => "tract",
+        }
+    }
+}

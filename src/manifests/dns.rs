@@ -1,0 +1,92 @@
+//! Cluster DNS: CoreDNS at the fixed address; other names go to the host's resolvers, where there are any.
+
+use super::common::{Workload, config_map, http, object};
+use super::{images, network};
+use crate::config::Resolved;
+use serde_json::{Value, json};
+use std::net::IpAddr;
+
+const NAMESPACE: &str = "kube-system";
+/// A port that needs no privilege; the service answers on 53.
+const PORT: u16 = 1053;
+
+/// Configuration, service, deployment.
+pub fn objects(resolved: &Resolved) -> Vec<Value> {
+    let config = config_map(NAMESPACE, "coredns", json!({"Corefile": corefile(&resolved.host.resolvers)}));
+    let workload = Workload {
+        namespace: NAMESPACE,
+        name: "coredns",
+        component: "dns",
+        image: images::COREDNS,
+        args: ["-conf", "/etc/coredns/Corefile"].map(String::from).to_vec(),
+        account: "coredns",
+        user: 65532,
+        share: resolved.sizes.small,
+        env: vec![],
+        ports: vec![("metrics", 9153)],
+        probe: http("/health", 8080),
+        ready: Some(http("/ready", 8181)),
+        volumes: vec![("config", json!({"configMap": {"name": "coredns"}}), json!({"mountPath": "/etc/coredns", "readOnly": true}))],
+        depends_on: vec![&config],
+        grace: 10,
+        api: true,
+    };
+    let mut deployment = workload.deployment();
+    let pod = &mut deployment["spec"]["template"]["spec"];
+    // Its own names come from the host, not from itself.
+    pod["dnsPolicy"] = "Default".into();
+    pod["priorityClassName"] = "system-cluster-critical".into();
+    let ports = pod["containers"][0]["ports"].as_array_mut().expect("a list");
+    ports.extend([("dns", "UDP"), ("dns-tcp", "TCP")].map(|(name, protocol)| json!({"name": name, "containerPort": PORT, "protocol": protocol})));
+    vec![service(), config, deployment]
+}
+
+fn service() -> Value {
+    let spec = json!({
+        "type": "ClusterIP",
+        "clusterIP": network::DNS_IP,
+        "selector": {"app": "coredns"},
+        "ports": [
+            {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": PORT},
+            {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": PORT},
+            {"name": "metrics", "port": 9153, "protocol": "TCP", "targetPort": 9153},
+        ],
+    });
+    object("v1", "Service", Some(NAMESPACE), "kube-dns", &[("k8s-app", "kube-dns")], json!({ "spec": spec }))
+}
+
+/// Without resolvers every foreign name is answered at once with "no such name" instead of a wait.
+/// A loopback resolver belongs to the host's own network namespace: asked from a pod it would be CoreDNS itself.
+fn corefile(resolvers: &[IpAddr]) -> String {
+    let usable: Vec<String> = resolvers.iter().filter(|ip| !ip.is_loopback() && !ip.is_unspecified()).take(3).map(IpAddr::to_string).collect();
+    let foreign = if usable.is_empty() {
+        "    template ANY ANY {\n        rcode NXDOMAIN\n    }\n".to_string()
+    } else {
+        format!("    forward . {}\n    cache 30\n", usable.join(" "))
+    };
+    format!(
+        ".:{PORT} {{\n    errors\n    health :8080 {{\n        lameduck 2s\n    }}\n    ready :8181\n    \
+         kubernetes {} in-addr.arpa ip6.arpa {{\n        pods disabled\n        fallthrough in-addr.arpa ip6.arpa\n        ttl 5\n    }}\n    \
+         prometheus :9153\n    loop\n{foreign}    reload\n}}\n",
+        network::DOMAIN
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_without_usable_resolvers_forwards_nowhere() {
+        for resolvers in [vec![], vec!["127.0.0.53".parse().unwrap(), "::1".parse().unwrap()]] {
+            let text = corefile(&resolvers);
+            assert!(!text.contains("forward") && text.contains("NXDOMAIN"), "{text}");
+        }
+    }
+
+    #[test]
+    fn foreign_names_go_to_the_resolvers_of_the_host() {
+        let text = corefile(&["127.0.0.53".parse().unwrap(), "192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()]);
+        assert!(text.contains("forward . 192.0.2.1 2001:db8::1\n"), "{text}");
+    }
+}
