@@ -39,7 +39,7 @@ impl Observation {
         };
         if resolved.settings.sample {
             let site = url::Url::parse(SAMPLE_SITE).expect("a constant address");
-            observation.rss.push(Feed { url: site.join("feed.xml").expect("a constant path"), language: None });
+            observation.rss.push(Feed { url: site.join("feed.rss").expect("a constant path"), language: None });
             observation.mastodon.push(Instance { server: site, hashtags: Vec::new(), public: true });
             // The sample is for looking at: it should be seen soon.
             observation.poll_seconds = observation.poll_seconds.min(5);

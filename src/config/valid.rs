@@ -46,7 +46,7 @@ impl Valid {
     /// Reads and checks the text of a settings file.
     pub fn parse(text: &str) -> Result<Valid, Problem> {
         let settings: Settings = toml::from_str(text).map_err(|e| {
-            let line = e.span().map(|s| text[..s.start.min(text.len())].lines().count().max(1));
+            let line = e.span().map(|s| text[..s.start.min(text.len())].matches('\n').count() + 1);
             let place = line.map(|l| format!(" at line {l}")).unwrap_or_default();
             Problem::new("CFG-101", format!("settings.toml is not understood{place}"), e.message(), "Correct that line, or remove it to take the default.")
         })?;

@@ -51,7 +51,6 @@ fn environment(resolved: &Resolved) -> Vec<Value> {
         env("BATCH_SIZE", analyzer.batch_size),
         env("KAFKA_CONSUMER_GROUP", "analyzer-text-group"),
         env("MAX_SEQUENCE_LENGTH", analyzer.max_sequence_length),
-        env("ENGINE", analyzer.engine.as_str()),
         env("GEOGRAPHY", resolved.geography()),
         env("RETENTION_DAYS", resolved.settings.retention_days),
         env("KAFKA_BROKER", network::KAFKA_BROKER),

@@ -78,7 +78,7 @@ pub fn render(resolved: &Resolved, credentials: &Credentials) -> Vec<Group> {
         group("postgres", "Database", postgres::objects(resolved, credentials)),
         group("kafka", "Queue", kafka::objects(resolved)),
         group("analyzer", "Text analyzer", analyzer::objects(resolved, credentials)),
-        group("observers", "Observers", observers::objects(resolved)),
+        group("observers", "Observers", observers::objects(resolved, credentials)),
         group("prometheus", "Monitoring", prometheus::objects(resolved)),
     ];
     if resolved.settings.sample {

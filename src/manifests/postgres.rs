@@ -1,6 +1,6 @@
 //! PostgreSQL 15: one instance with the guide's names, its settings scaled to its memory.
 
-use super::common::{ANALYZERS, STORAGE, Workload, config_map, env, env_secret, exec, headless, object, service};
+use super::common::{ANALYZERS, OBSERVERS, STORAGE, Workload, config_map, env, env_secret, exec, headless, object, service};
 use super::{Credentials, images, network};
 use crate::config::Resolved;
 use serde_json::{Value, json};
@@ -26,6 +26,11 @@ pub fn objects(resolved: &Resolved, credentials: &Credentials) -> Vec<Value> {
 /// The copy of the secret for the analyzers, which write the results.
 pub fn secret_for_analyzers(credentials: &Credentials) -> Value {
     secret(ANALYZERS, credentials)
+}
+
+/// The copy of the secret for the observers, which keep there how far they have read.
+pub fn secret_for_observers(credentials: &Credentials) -> Value {
+    secret(OBSERVERS, credentials)
 }
 
 fn secret(namespace: &str, credentials: &Credentials) -> Value {

@@ -44,7 +44,7 @@ pub fn objects(resolved: &Resolved) -> Vec<Value> {
 fn scrape(resolved: &Resolved) -> String {
     let domain = network::DOMAIN;
     let mut targets: Vec<(String, String)> =
-        observers::platforms(resolved).iter().map(|p| (format!("observer-{p}"), format!("observer-{p}.antihate-observers.svc.{domain}:9090"))).collect();
+        observers::names(resolved).into_iter().map(|n| (n.clone(), format!("{n}.antihate-observers.svc.{domain}:9090"))).collect();
     targets.push(("analyzer-text".into(), format!("analyzer-text.antihate-analyzers.svc.{domain}:9091")));
     targets.push(("coredns".into(), format!("kube-dns.kube-system.svc.{domain}:9153")));
     targets.push(("prometheus".into(), "localhost:9090".into()));

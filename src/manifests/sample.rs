@@ -14,7 +14,7 @@ pub fn objects(resolved: &Resolved) -> Vec<Value> {
         name: "sample",
         component: "sample-site",
         image: images::WORKER,
-        args: vec!["sample-site".into()],
+        args: vec!["sample".into()],
         account: "sample-sa",
         user: 65532,
         share: resolved.sizes.small,
