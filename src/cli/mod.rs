@@ -9,6 +9,7 @@ pub mod pod;
 mod install;
 mod kubectl;
 mod logs;
+mod manifests;
 mod pack;
 pub mod payload;
 mod status;
@@ -32,6 +33,7 @@ struct Cli {
 enum Command {
     Status(status::Status),
     Logs(logs::Logs),
+    Manifests(manifests::Manifests),
     Kubectl(kubectl::Kubectl),
     Install(install::Install),
     Payload(payload::PayloadCmd),
@@ -69,6 +71,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
     match command {
         Command::Status(c) => c.run(context),
         Command::Logs(c) => c.run(context),
+        Command::Manifests(c) => c.run(context),
         Command::Kubectl(c) => c.run(context),
         Command::Install(c) => c.run(context),
         Command::Payload(c) => c.run(context),
