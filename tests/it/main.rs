@@ -4,4 +4,6 @@
 #[allow(dead_code)] // parts wait for their tests
 mod support;
 
+mod flow;
 mod hosts;
+mod store;

@@ -1,7 +1,7 @@
 //! What the integration tests share: test hosts, and the binary under test.
 
 
-
+pub mod servers;
 pub mod testhost;
 
 use std::path::PathBuf;

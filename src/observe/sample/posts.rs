@@ -33,6 +33,15 @@ pub struct SamplePost {
     pub at: DateTime<Utc>,
 }
 
+impl SamplePost {
+    /// Its address, which is also its identity.
+    pub fn uri(&self) -> String {
+        let ascii = |c: char| if c.is_ascii_alphanumeric() { c.to_string() } else { format!("x{:x}", c as u32) };
+        let author: String = self.author.chars().map(ascii).collect();
+        format!("https://sample.invalid/users/{author}/statuses/{}", self.n + 1)
+    }
+}
+
 const AUTHORS: [&str; 12] = ["ada", "bruno", "chidi", "dalia", "emre", "fatima", "goran", "hana", "ines", "joão", "kwame", "lucía"];
 
 impl Catalogue {

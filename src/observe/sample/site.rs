@@ -113,7 +113,7 @@ fn timeline(site: &Site, q: &Paging, tag: Option<&str>, headers: &HeaderMap) -> 
 
 fn status(p: &SamplePost) -> serde_json::Value {
     let id = (p.n + 1).to_string();
-    let uri = format!("https://sample.invalid/users/{}/statuses/{id}", AsciiName(&p.author));
+    let uri = p.uri();
     json!({
         "id": id, "uri": uri, "url": uri, "created_at": p.at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true), "language": p.lang,
         "visibility": "public", "sensitive": false, "spoiler_text": "", "account": {"acct": p.author, "username": p.author},
@@ -122,16 +122,7 @@ fn status(p: &SamplePost) -> serde_json::Value {
     })
 }
 
-/// A name as it may stand in an address.
-struct AsciiName<'a>(&'a str);
-
-impl std::fmt::Display for AsciiName<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.chars().try_for_each(|c| if c.is_ascii_alphanumeric() { write!(f, "{c}") } else { write!(f, "x{:x}", c as u32) })
-    }
-}
-
-/// A feed of the latest 50, with validators: an unchanged feed is answered by 304.
+/// A feed of the latest 40, with validators: an unchanged feed is answered by 304.
 fn feed(site: &Site, headers: &HeaderMap, kind: &'static str, render: fn(&[SamplePost]) -> String) -> Response {
     let posts = site.page(&Paging { limit: Some(40), ..Paging::default() }, None, Utc::now());
     let newest = posts.first().map(|p| p.n).unwrap_or_default();
