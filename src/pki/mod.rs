@@ -1,1 +1,4 @@
 //! Keys and certificates. Sole home of rcgen.
+
+pub mod cluster;
+mod kit;
