@@ -2,3 +2,4 @@
 
 pub mod cluster;
 mod kit;
+pub mod page;
