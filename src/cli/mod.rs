@@ -6,6 +6,8 @@
 
 pub mod pod;
 
+mod enroll;
+mod hub;
 mod logs;
 mod pack;
 pub mod payload;
@@ -28,6 +30,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Logs(logs::Logs),
+    Enroll(enroll::Enroll),
+    Hub(hub::Hub),
     Payload(payload::PayloadCmd),
     Pack(pack::PackCmd),
 }
@@ -62,6 +66,8 @@ pub fn main(embedded: Option<&'static [u8]>) -> ExitCode {
 fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
     match command {
         Command::Logs(c) => c.run(context),
+        Command::Enroll(c) => c.run(context),
+        Command::Hub(c) => c.run(context),
         Command::Payload(c) => c.run(context),
         Command::Pack(c) => c.run(context),
     }
