@@ -8,6 +8,8 @@ pub mod pod;
 
 mod install;
 mod kubectl;
+mod enroll;
+mod hub;
 mod logs;
 mod manifests;
 mod pack;
@@ -38,6 +40,8 @@ enum Command {
     Manifests(manifests::Manifests),
     Kubectl(kubectl::Kubectl),
     Install(install::Install),
+    Enroll(enroll::Enroll),
+    Hub(hub::Hub),
     Payload(payload::PayloadCmd),
     Pack(pack::PackCmd),
 }
@@ -77,6 +81,8 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Manifests(c) => c.run(context),
         Command::Kubectl(c) => c.run(context),
         Command::Install(c) => c.run(context),
+        Command::Enroll(c) => c.run(context),
+        Command::Hub(c) => c.run(context),
         Command::Payload(c) => c.run(context),
         Command::Pack(c) => c.run(context),
     }

@@ -3,3 +3,4 @@
 pub mod cluster;
 mod kit;
 pub mod page;
+pub mod enroll;
