@@ -11,6 +11,8 @@ mod database;
 mod health;
 #[cfg(test)]
 mod health_tests;
+#[cfg(test)]
+mod server_tests;
 
 pub use credentials::credentials;
 pub use database::store;
