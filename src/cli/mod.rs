@@ -13,6 +13,7 @@ mod manifests;
 mod pack;
 pub mod payload;
 mod status;
+mod up;
 
 use crate::config::layout::{DEFAULT_DATA, Layout};
 use crate::status::Problem;
@@ -31,6 +32,7 @@ struct Cli {
 // One line a command, in the order of --help.
 #[derive(Subcommand)]
 enum Command {
+    Up(up::Up),
     Status(status::Status),
     Logs(logs::Logs),
     Manifests(manifests::Manifests),
@@ -69,6 +71,7 @@ pub fn main(embedded: Option<&'static [u8]>) -> ExitCode {
 
 fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Up(c) => c.run(context),
         Command::Status(c) => c.run(context),
         Command::Logs(c) => c.run(context),
         Command::Manifests(c) => c.run(context),
