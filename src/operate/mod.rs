@@ -151,8 +151,9 @@ async fn look_round(context: &Context, state: &mut State) -> bool {
 }
 
 async fn look_at_database(context: &Context, state: &mut State) -> Result<health::Seen, String> {
+    let Some(cluster) = &state.cluster else { return Err("the API server was not reached yet".into()) };
     if state.store.is_none() {
-        state.store = Some(store(&context.layout).map_err(|p| p.what)?);
+        state.store = Some(store(cluster, &context.layout).await.map_err(|p| p.what)?);
     }
     let store = state.store.as_ref().expect("just made");
     let ask = async {
@@ -160,5 +161,10 @@ async fn look_at_database(context: &Context, state: &mut State) -> Result<health
         let probe = store.last_probe().await.map_err(|e| e.to_string())?;
         Ok(health::Seen { pipeline, probe_stored_at: probe.map(|p| p.stored_at) })
     };
-    tokio::time::timeout(ANSWER, ask).await.unwrap_or_else(|_| Err("the database does not answer".into()))
+    let seen = tokio::time::timeout(ANSWER, ask).await.unwrap_or_else(|_| Err("the database does not answer".into()));
+    if seen.is_err() {
+        // Another pod may have taken its place, with another address.
+        state.store = None;
+    }
+    seen
 }
