@@ -11,6 +11,8 @@ mod database;
 mod health;
 #[cfg(test)]
 mod health_tests;
+#[cfg(test)]
+mod server_tests;
 
 pub use credentials::credentials;
 pub use database::store;
@@ -149,8 +151,9 @@ async fn look_round(context: &Context, state: &mut State) -> bool {
 }
 
 async fn look_at_database(context: &Context, state: &mut State) -> Result<health::Seen, String> {
+    let Some(cluster) = &state.cluster else { return Err("the API server was not reached yet".into()) };
     if state.store.is_none() {
-        state.store = Some(store(&context.layout).map_err(|p| p.what)?);
+        state.store = Some(store(cluster, &context.layout).await.map_err(|p| p.what)?);
     }
     let store = state.store.as_ref().expect("just made");
     let ask = async {
@@ -158,5 +161,10 @@ async fn look_at_database(context: &Context, state: &mut State) -> Result<health
         let probe = store.last_probe().await.map_err(|e| e.to_string())?;
         Ok(health::Seen { pipeline, probe_stored_at: probe.map(|p| p.stored_at) })
     };
-    tokio::time::timeout(ANSWER, ask).await.unwrap_or_else(|_| Err("the database does not answer".into()))
+    let seen = tokio::time::timeout(ANSWER, ask).await.unwrap_or_else(|_| Err("the database does not answer".into()));
+    if seen.is_err() {
+        // Another pod may have taken its place, with another address.
+        state.store = None;
+    }
+    seen
 }
