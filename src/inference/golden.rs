@@ -50,6 +50,21 @@ fn farthest(c: &mut Classifier, cases: &[Case], want: impl Fn(&Case) -> [f32; 3]
 }
 
 #[test]
+fn every_model_folder_of_the_tree_is_whole() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let folders: Vec<PathBuf> = std::fs::read_dir(models).expect("models").flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect();
+    assert!(!folders.is_empty());
+    for path in folders {
+        let f = ModelFolder::open(&path).unwrap_or_else(|e| panic!("{}", e.problem().render()));
+        let files = &f.manifest().files;
+        for file in [&files.tokenizer, &files.ngrams, &files.golden, &files.encoder_f32, &files.encoder_int8] {
+            f.read(file).unwrap_or_else(|e| panic!("{}", e.problem().render()));
+        }
+        assert!(path.join("MODEL_CARD.md").is_file(), "{} has no model card", path.display());
+    }
+}
+
+#[test]
 fn text_and_features_equal_those_of_the_training() {
     let f = ModelFolder::open(&folder()).expect("the model folder of the tree");
     let scorer = ngrams::Ngrams::parse(&f.read(&f.manifest().files.ngrams).expect("n-grams")).expect("n-grams");
