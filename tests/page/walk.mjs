@@ -1,0 +1,238 @@
+// The walk: what a person does on the page, in a real Chromium, with and without scripts, light, dark and at 360 px.
+// Findings are collected and printed together; the exit code says whether there were any.
+import { chromium } from "playwright-core";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const { PAGE, PIN_FILE, NODE_DIR, SHOTS, BATCHES } = process.env;
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const findings = [];
+const check = (right, what) => { if (!right) findings.push(what); };
+const pin = () => readFileSync(PIN_FILE, "utf8").split("\n")[0];
+const tell = (file, text) => writeFileSync(join(NODE_DIR, file), text);
+const TEXT = "The new tram line opens on Monday";
+
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-quic"] });
+
+async function open(name, options = {}) {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, ...options });
+  const page = await context.newPage();
+  page.on("request", (r) => check(r.url().startsWith(PAGE) || r.url().startsWith("data:"), `${name}: a request to ${new URL(r.url()).origin}`));
+  page.on("dialog", (d) => { findings.push(`${name}: a dialog opened`); d.dismiss(); });
+  page.on("pageerror", (e) => findings.push(`${name}: script error ${e.message}`));
+  page.on("console", (m) => { if (m.type() === "error" && /Content Security Policy/.test(m.text())) findings.push(`${name}: ${m.text()}`); });
+  return page;
+}
+
+// A browser's reach beyond the page's own policy is needed to run axe; it is evaluated from outside the page.
+async function accessible(page, name) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] }));
+  for (const v of violations) findings.push(`${name}: axe ${v.id} on ${v.nodes.map((n) => n.target.join(" ")).slice(0, 3).join(", ")}`);
+}
+
+async function shot(page, name) {
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  check(wide <= 0, `${name}: scrolls sideways by ${wide} px`);
+  check(/Anti-Hate Node \d+\.\d+\.\d+/.test(await page.textContent("footer")), `${name}: no version`);
+  await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
+}
+
+async function unlock(page) {
+  await page.goto(`${PAGE}/unlock`);
+  await page.fill("#pin", pin());
+  await page.click("button.primary");
+  await page.waitForSelector("#working");
+}
+
+async function everyState(name, options) {
+  const page = await open(name, options);
+  await page.goto(PAGE);
+  await accessible(page, `${name} unlock`);
+  await shot(page, `${name}-unlock`);
+  await unlock(page);
+  for (const state of ["preparing", "failed", "good"]) {
+    tell("state", state);
+    await page.goto(PAGE);
+    await page.waitForSelector("#link[data-state=good]");
+    check(!(await page.content()).includes("tram line"), `${name}: a text is shown unasked`);
+    await accessible(page, `${name} ${state}`);
+    await shot(page, `${name}-${state}`);
+  }
+  await page.goto(`${PAGE}/enroll`);
+  await accessible(page, `${name} enroll`);
+  await shot(page, `${name}-enroll`);
+  await page.goto(`${PAGE}/logs?name=kubelet`);
+  await accessible(page, `${name} log`);
+  await shot(page, `${name}-log`);
+  await page.context().close();
+}
+
+async function pinWalk() {
+  const page = await open("pin");
+  await page.goto(`${PAGE}/unlock`);
+  await page.fill("#pin", "0000-0000");
+  await page.click("button.primary");
+  check((await page.textContent(".problem")).includes("PAG-201"), "pin: a wrong PIN is not explained");
+  await accessible(page, "pin wrong");
+  await shot(page, "pin-wrong");
+  await page.goto("about:blank");
+  const seen = [];
+  page.on("request", (r) => seen.push(r.url()));
+  await page.goto(`${PAGE}/unlock#${pin()}`);
+  check((await page.inputValue("#pin")) === pin(), "pin: the address does not fill the field");
+  check(!page.url().includes("#"), "pin: it stays in the address");
+  check(seen.every((url) => !url.includes(pin().slice(0, 4))), "pin: it left the browser in an address");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#working");
+  await page.click("text=Lock");
+  await page.waitForSelector("#pin");
+  await page.goto(PAGE);
+  check(page.url().endsWith("/unlock"), "pin: a locked page opens");
+  await page.context().close();
+}
+
+async function revealWalk() {
+  const page = await open("reveal");
+  await unlock(page);
+  await page.waitForSelector("#link[data-state=good]");
+  const first = page.locator("article").first();
+  const address = page.url();
+  await first.locator("button").focus();
+  await page.keyboard.press("Enter");
+  await first.locator(".text").waitFor();
+  check((await first.textContent()).includes(TEXT), "reveal: the text does not appear");
+  check(page.url() === address, "reveal: the page was left");
+  check(await first.locator("button").evaluate((b) => b === document.activeElement), "reveal: the focus is lost");
+  check((await page.locator(".text").count()) === 1, "reveal: more than one text is shown");
+  await accessible(page, "reveal");
+  await shot(page, "reveal");
+  await page.locator("#part-kubelet summary").click();
+  await page.locator("#part-kubelet .log").waitFor();
+  // The next live event must keep what the reader has opened.
+  const stamp = await page.getAttribute(".verdict time", "datetime");
+  await page.waitForSelector(`.verdict time:not([datetime="${stamp}"])`);
+  check(await page.locator("#part-kubelet details").evaluate((d) => d.open), "live: an event closes open details");
+  check((await page.locator(".text").count()) === 1, "live: an event hides a revealed text");
+  await first.locator("button").click();
+  await first.locator(".masked").waitFor();
+  check(!(await page.content()).includes("tram line"), "reveal: the text stays after masking");
+  tell("state", "failed");
+  await page.waitForSelector(".verdict-bad");
+  tell("state", "good");
+  await page.waitForSelector(".verdict-good");
+  await page.context().close();
+}
+
+async function keyboardWalk() {
+  const page = await open("keyboard");
+  await unlock(page);
+  const reached = new Set();
+  for (let n = 0; n < 80; n += 1) {
+    await page.keyboard.press("Tab");
+    const at = await page.evaluate(() => {
+      const e = document.activeElement;
+      const style = getComputedStyle(e);
+      if (e === document.body) return { what: "BODY" };
+      return { what: (e.innerText || e.id || e.tagName).trim().slice(0, 24), seen: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2 };
+    });
+    if (at.what && at.what !== "BODY") check(at.seen, `keyboard: no focus mark on ${at.what}`);
+    reached.add(at.what);
+  }
+  for (const wanted of ["Skip to the content", "Lock", "Reveal text", "token", "Read the token"]) check(reached.has(wanted), `keyboard: ${wanted} is not reached`);
+  const small = await page.$$eval("button, summary, nav a, input:not([type=hidden]), textarea", (all) => all.filter((e) => e.offsetParent && (e.offsetHeight < 24 || e.offsetWidth < 24)).map((e) => e.innerText || e.id));
+  check(small.length === 0, `targets under 24 px: ${small.join(", ")}`);
+  await page.context().close();
+}
+
+async function withoutScripts() {
+  const page = await open("no script", { javaScriptEnabled: false });
+  await unlock(page);
+  check((await page.locator("noscript meta[http-equiv=refresh]").count()) === 1 || (await page.content()).includes("http-equiv=\"refresh\""), "no script: it does not refresh itself");
+  await page.click("noscript a"); // pauses the refresh
+  await shot(page, "no-script");
+  await page.locator("article button").first().click();
+  await page.waitForSelector(".text");
+  check((await page.textContent(".text")).includes(TEXT), "no script: a text cannot be revealed");
+  await page.locator("#part-kubelet summary").click();
+  check((await page.textContent("#part-kubelet .log")).includes("round"), "no script: no log lines");
+  await page.context().close();
+}
+
+async function enrollWalk() {
+  const page = await open("enroll");
+  await unlock(page);
+  await page.fill("#token", "sample-token-01234");
+  await page.click("text=Read the token");
+  check((await page.textContent(".problem")).includes("ENR-101"), "enroll: a wrong token is not explained");
+  await shot(page, "enroll-wrong");
+  await page.fill("#token", "sample-token-\n0123456789");
+  await page.click("text=Read the token");
+  check((await page.textContent("main")).includes("amber birch cedar dune"), "enroll: the token's words are not shown");
+  check(!(await page.content()).includes("0123456789"), "enroll: the token comes back in the page");
+  await accessible(page, "enroll facts");
+  await shot(page, "enroll-facts");
+  await page.click("text=Enroll with this hub");
+  await page.waitForSelector("#working");
+  check((await page.textContent("#upstream")).includes("Connected to its hub"), "enroll: the page does not say that it is enrolled");
+  await shot(page, "enrolled");
+  tell("state", "good");
+  await page.context().close();
+}
+
+// Every payload is revealed; nothing may run, load or leave.
+async function hostileWalk() {
+  const page = await open("hostile");
+  await unlock(page);
+  let shown = 0;
+  for (let batch = 1; batch <= Number(BATCHES); batch += 1) {
+    tell("batch", String(batch));
+    await page.goto(PAGE);
+    const posts = await page.locator("article.post").count();
+    for (let n = 0; n < posts; n += 1) {
+      await page.locator("article.post").nth(n).locator("button").click();
+      await page.locator("article.post").nth(n).locator(".text").waitFor();
+      shown += 1;
+    }
+    await page.reload();
+    check((await page.locator("article.post .text").count()) === posts, `hostile: batch ${batch} is not shown whole`);
+    const strange = await page.$$eval("article.post *", (all) => all.map((e) => e.tagName.toLowerCase()).filter((t) => !["header", "span", "svg", "circle", "path", "rect", "p", "time", "bdi", "div", "dl", "dt", "dd", "form", "input", "button"].includes(t)));
+    check(strange.length === 0, `hostile: batch ${batch} made elements ${[...new Set(strange)].join(", ")}`);
+    check((await page.title()).includes("Anti-Hate Node"), `hostile: batch ${batch} changed the title`);
+  }
+  tell("batch", "0");
+  console.error(`${shown} hostile texts were shown`);
+  check(shown > 200, "hostile: too few were shown");
+  await page.context().close();
+}
+
+async function weight() {
+  const page = await open("weight");
+  let bytes = 0;
+  page.on("response", async (r) => { if (!r.url().endsWith("/events")) bytes += (await r.body().catch(() => Buffer.alloc(0))).length; });
+  await unlock(page);
+  await page.waitForTimeout(500);
+  console.error(`unlock and home together: ${Math.round(bytes / 1024)} KiB before compression`);
+  check(bytes < 150 * 1024, `weight: ${bytes} bytes`);
+  await page.context().close();
+}
+
+const walks = {
+  light: () => everyState("light", { colorScheme: "light" }),
+  dark: () => everyState("dark", { colorScheme: "dark" }),
+  narrow: () => everyState("360px", { viewport: { width: 360, height: 740 } }),
+  smallest: () => everyState("320px", { viewport: { width: 320, height: 640 }, colorScheme: "dark" }),
+  pinWalk, revealWalk, keyboardWalk, withoutScripts, weight, enrollWalk, hostileWalk,
+};
+const only = process.env.ONLY?.split(",");
+for (const [name, walk] of Object.entries(walks)) {
+  if (only && !only.includes(name)) continue;
+  console.error(`walk: ${name}`);
+  tell("state", "good");
+  tell("batch", "0");
+  await walk().catch((e) => findings.push(`${name}: ${e.message.split("\n").slice(0, 3).join(" | ")}`));
+}
+await browser.close();
+for (const finding of new Set(findings)) console.error(`finding: ${finding}`);
+process.exit(findings.length === 0 ? 0 : 1);
