@@ -4,33 +4,29 @@ use super::board::Board;
 use crate::cluster::Cluster;
 use crate::config::layout::Layout;
 use crate::domain::Analysis;
-use crate::enroll::edge;
 use crate::files;
 use crate::operate;
 use crate::setup::{Provider, TokenFacts};
 use crate::status::{NodeStatus, Problem};
 use crate::store::{Filter, Postgres, Store};
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{Mutex, OnceCell, watch};
 
 /// What the page asks of a host.
 pub struct HostProvider {
     layout: Layout,
     board: Board,
-    store: OnceCell<Postgres>,
+    store: Mutex<Option<Postgres>>,
     cluster: OnceCell<Cluster>,
-    edge: edge::Handle,
 }
 
 impl HostProvider {
     /// Connects to nothing until it is asked.
-    pub fn new(layout: Layout, board: Board, edge: edge::Handle) -> HostProvider {
-        HostProvider { layout, board, store: OnceCell::new(), cluster: OnceCell::new(), edge }
+    pub fn new(layout: Layout, board: Board) -> HostProvider {
+        HostProvider { layout, board, store: Mutex::default(), cluster: OnceCell::new() }
     }
 
-    async fn pod_log(&self, namespace: &str, name: &str, lines: usize) -> Result<Vec<String>, Problem> {
-        let connect = || async { Cluster::connect(&self.layout.admin_kubeconfig()).await.map_err(|e| e.problem()) };
-        let cluster = self.cluster.get_or_try_init(connect).await?;
-        cluster.workload_log(namespace, name, lines).await.map_err(|e| e.problem())
+    async fn cluster(&self) -> Result<&Cluster, Problem> {
+        self.cluster.get_or_try_init(|| async { Cluster::connect(&self.layout.admin_kubeconfig()).await.map_err(|e| e.problem()) }).await
     }
 }
 
@@ -41,10 +37,14 @@ impl Provider for HostProvider {
     }
 
     async fn latest_posts(&self, limit: usize) -> Result<Vec<Analysis>, Problem> {
-        let open = || async { operate::store(&self.layout) };
-        let store = self.store.get_or_try_init(open).await?;
+        let mut held = self.store.lock().await;
+        if held.is_none() {
+            *held = Some(operate::store(self.cluster().await?, &self.layout).await?);
+        }
         let most = u32::try_from(limit).unwrap_or(u32::MAX);
-        store.latest(most, &Filter::default()).await.map_err(|e| {
+        let latest = held.as_ref().expect("just made").latest(most, &Filter::default()).await;
+        latest.map_err(|e| {
+            *held = None; // the database's pod may have moved: the next question asks for its address
             let cause = std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default();
             Problem::new("STO-109", e.to_string(), cause, "See the component antihate-storage/postgres; the page asks again by itself.")
         })
@@ -52,7 +52,7 @@ impl Provider for HostProvider {
 
     async fn component_log(&self, name: &str, lines: usize) -> Result<Vec<String>, Problem> {
         if let Some((namespace, workload)) = name.split_once('/') {
-            return self.pod_log(namespace, workload, lines).await;
+            return self.cluster().await?.workload_log(namespace, workload, lines).await.map_err(|e| e.problem());
         }
         let known = self.board.subscribe().borrow().components.iter().any(|c| c.place == "host" && c.name == name);
         let path = self.layout.log(name);
@@ -62,12 +62,15 @@ impl Provider for HostProvider {
         files::tail(&path, lines).map_err(|e| Problem::new("CLI-104", format!("the log of {name} cannot be read"), e.to_string(), "it is made when the component starts"))
     }
 
-    fn decode_token(&self, token: &str) -> Result<TokenFacts, Problem> {
-        let token = self.edge.decode(token)?;
-        Ok(TokenFacts { geography: token.geography.clone(), hub: token.hub(), expires: None, words: token.hub_words() })
+    fn decode_token(&self, _: &str) -> Result<TokenFacts, Problem> {
+        Err(no_enrollment())
     }
 
-    async fn enroll(&self, token: &str) -> Result<(), Problem> {
-        self.edge.enroll_and_wait(token).await
+    async fn enroll(&self, _: &str) -> Result<(), Problem> {
+        Err(no_enrollment())
     }
+}
+
+fn no_enrollment() -> Problem {
+    Problem::new("ENR-199", "this build cannot enroll", "the enrollment is not part of it yet", "use a later build; the node works without it")
 }

@@ -7,12 +7,10 @@ use super::provider::HostProvider;
 use super::settings::Settings;
 use super::up::Node;
 use crate::config::Resolved;
-use crate::enroll::edge::{self, Edge};
-use crate::enroll::protocol;
 use crate::operate;
 use crate::payload::Payload;
 use crate::setup::{Invitation, Options as PageOptions, Page};
-use crate::status::{NodeStatus, Problem, Upstream};
+use crate::status::{NodeStatus, Problem};
 use crate::task::Tasks;
 use chrono::Utc;
 use std::net::SocketAddr;
@@ -48,7 +46,7 @@ impl Service {
         let status_file = self.settings.layout.status();
         let seen = board.subscribe();
         beside.start("status-file", async move { Ok(board::keep_file(seen, status_file).await) });
-        self.start_page_and_enrollment(&mut beside, invite)?;
+        self.start_page(&mut beside, invite)?;
         let layout = self.settings.layout.clone();
         let node = Node::new(self.settings, self.payload, board.clone(), stop.clone());
         let operating = start_operating(&mut beside, &node, self.wanted);
@@ -70,34 +68,16 @@ impl Service {
         result
     }
 
-    fn start_page_and_enrollment(&self, beside: &mut Tasks, invite: impl FnOnce(Invitation)) -> Result<(), Problem> {
+    fn start_page(&self, beside: &mut Tasks, invite: impl FnOnce(Invitation)) -> Result<(), Problem> {
         let layout = &self.settings.layout;
-        let options = edge::Options { geography: self.wanted.settings.node.geography.clone(), ..edge::Options::default() };
-        let seen = self.board.subscribe();
-        let (edge, handle) = Edge::new(&layout.data, options, Arc::new(move || heartbeat(&seen.borrow())));
-        let mut upstream = handle.status();
-        let board = self.board.clone();
-        beside.start("upstream", async move {
-            loop {
-                let now: Upstream = upstream.borrow_and_update().clone();
-                board.change(|status| status.upstream = now);
-                upstream.changed().await.map_err(|_| "the enrollment ended".to_string())?;
-            }
-        });
         let options = PageOptions { bind: self.page, data: layout.data.clone(), run: layout.run.clone(), node: self.settings.node.clone() };
-        let provider = HostProvider::new(layout.clone(), self.board.clone(), handle);
+        let provider = HostProvider::new(layout.clone(), self.board.clone());
         let page = Page::open(options, Arc::new(provider))?;
         invite(page.invitation());
-        let (page_stop, edge_stop) = (beside.stop(), beside.stop());
+        let page_stop = beside.stop();
         beside.start("page", async move { page.serve(page_stop).await.map_err(|p| p.to_string()) });
-        beside.start("enrollment", async move { edge.run(edge_stop).await });
         Ok(())
     }
-}
-
-/// What the hub hears of this node; no post among it.
-fn heartbeat(status: &NodeStatus) -> protocol::Report {
-    protocol::Report { version: status.version.clone(), healthy: status.healthy, summary: status.summary.clone(), pipeline: status.pipeline.clone() }
 }
 
 /// Starts the reconciler, which begins when the node is ready, and what carries its report to the board.
