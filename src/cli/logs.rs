@@ -1,8 +1,9 @@
 //! `antihate logs`: the log of one component of the host.
 
 use super::{Context, DataArg};
+use crate::files::tail;
 use crate::status::Problem;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Shows the log of a component of the host, or names the components that have one.
@@ -49,18 +50,6 @@ fn names(dir: &std::path::Path) -> Vec<String> {
         entries.filter_map(|e| e.file_name().to_str()?.strip_suffix(".log").map(String::from)).collect();
     names.sort();
     names
-}
-
-/// The last `lines` lines of a file, reading at most its last mebibyte.
-pub(super) fn tail(path: &std::path::Path, lines: usize) -> std::io::Result<Vec<String>> {
-    let mut file = std::fs::File::open(path)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(1 << 20)))?;
-    let mut raw = Vec::new();
-    file.take(1 << 20).read_to_end(&mut raw)?;
-    let text = String::from_utf8_lossy(&raw);
-    let all: Vec<&str> = text.lines().collect();
-    Ok(all[all.len().saturating_sub(lines)..].iter().map(|l| l.to_string()).collect())
 }
 
 #[cfg(test)]

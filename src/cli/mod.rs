@@ -6,6 +6,7 @@
 
 pub mod pod;
 
+mod check;
 mod install;
 mod kubectl;
 mod enroll;
@@ -14,7 +15,10 @@ mod logs;
 mod manifests;
 mod pack;
 pub mod payload;
+mod progress;
+mod reset;
 mod status;
+mod stop;
 mod up;
 
 use crate::config::layout::{DEFAULT_DATA, Layout};
@@ -34,11 +38,14 @@ struct Cli {
 // One line a command, in the order of --help.
 #[derive(Subcommand)]
 enum Command {
+    Check(check::CheckCmd),
     Up(up::Up),
     Status(status::Status),
     Logs(logs::Logs),
     Manifests(manifests::Manifests),
     Kubectl(kubectl::Kubectl),
+    Stop(stop::Stop),
+    Reset(reset::Reset),
     Install(install::Install),
     Enroll(enroll::Enroll),
     Hub(hub::Hub),
@@ -75,7 +82,10 @@ pub fn main(embedded: Option<&'static [u8]>) -> ExitCode {
 
 fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Check(c) => c.run(context),
         Command::Up(c) => c.run(context),
+        Command::Stop(c) => c.run(context),
+        Command::Reset(c) => c.run(context),
         Command::Status(c) => c.run(context),
         Command::Logs(c) => c.run(context),
         Command::Manifests(c) => c.run(context),

@@ -1,18 +1,22 @@
 //! `antihate up`: the host process in the foreground.
 
 use super::payload::PayloadArg;
+use super::progress;
 use super::{Context, DataArg};
-use crate::host::board::{self, Board};
+use crate::config::layout::Layout;
+use crate::config::{self, Resolved};
+use crate::host::board::Board;
+use crate::host::check::{Verdict, judge};
+use crate::host::service::Service;
 use crate::host::settings::Settings;
-use crate::host::up::Node;
-use crate::host::{facts, prepare};
-use crate::status::{NodeStatus, Problem, StepState};
+use crate::host::{facts, guard, prepare, survey};
+use crate::payload::{Payload, need};
+use crate::setup::Invitation;
+use crate::status::Problem;
 use crate::task::Tasks;
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Makes this host a node and keeps it one, in the foreground; ends everything on Ctrl-C or SIGTERM.
@@ -26,9 +30,15 @@ pub struct Up {
     /// Address of this host on its network; without it, that of the default route's link.
     #[arg(long, value_name = "IP")]
     node_ip: Option<Ipv4Addr>,
-    /// Name of the node; without it, the host's name.
+    /// Name of the node; without it, that of settings.toml, then the host's name.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Run the sample site and observe it.
+    #[arg(long)]
+    sample: bool,
+    /// Where the page listens.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
+    page: SocketAddr,
 }
 
 impl Up {
@@ -36,54 +46,87 @@ impl Up {
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         crate::telemetry::init(false);
         let layout = self.data.layout()?;
-        let settings = self.settings(layout)?;
-        let payload = self.payload.open(context, &settings.layout.data)?;
-        super::block_on(serve(settings, payload))??;
+        let wanted = self.wanted(&layout)?;
+        let _held = guard::take(&layout)?;
+        let payload = self.payload.open(context, &layout.data)?;
+        prepare::leftovers(&layout)?;
+        preflight(&layout, &payload, self.node_ip.is_some())?;
+        survey::raise_open_files();
+        let settings = self.settings(layout, &wanted)?;
+        prepare::folders(&settings)?;
+        super::block_on(serve(settings, wanted, self.page, payload))??;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn settings(&self, layout: crate::config::layout::Layout) -> Result<Settings, Problem> {
+    /// The settings file with what the command line says over it.
+    fn wanted(&self, layout: &Layout) -> Result<Resolved, Problem> {
+        let mut settings = config::load(&layout.data.join("settings.toml"))?.into_inner();
+        settings.sample |= self.sample;
+        settings.node.name = self.name.clone().or(settings.node.name);
+        Ok(Resolved::new(config::Valid::check(settings)?, survey::host_facts(layout)))
+    }
+
+    fn settings(&self, layout: Layout, wanted: &Resolved) -> Result<Settings, Problem> {
         let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
         let found = facts::choose_address(&facts::addresses(), facts::default_link(&routes).as_deref());
-        let node_ip = self.node_ip.or(found).ok_or_else(no_address)?;
+        let no_address = || Problem::new("CHK-106", "this host has no network address", "no link is up with an IPv4 address", "Bring a link up, or name an address with --node-ip.");
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         Ok(Settings {
             payload: layout.current(),
-            node: facts::node_name(self.name.as_deref().unwrap_or(&facts::hostname())),
-            node_ip,
+            node: wanted.node_name(),
+            node_ip: self.node_ip.or(found).ok_or_else(no_address)?,
             cgroups: facts::cgroups(),
             restrict_oom: !facts::has_capability(&status, facts::SYS_RESOURCE),
             bridge_netfilter: Path::new(prepare::BRIDGE_NETFILTER).exists(),
-            resolvers: facts::resolvers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()),
+            resolvers: wanted.host.resolvers.clone(),
             layout,
         })
     }
 }
 
-fn no_address() -> Problem {
-    Problem::new("CHK-106", "this host has no network address", "no link is up with an IPv4 address", "bring a link up, or name an address with --node-ip")
+/// Bytes that are still to be written: nothing where the payload was unpacked and imported before.
+fn to_write(layout: &Layout, payload: &Payload) -> u64 {
+    let needs = need(payload);
+    let unpacked = if layout.current().exists() { needs.kubernetes + needs.models } else { 0 };
+    let imported = if layout.kubernetes().join("containerd/io.containerd.content.v1.content/blobs").exists() { needs.images } else { 0 };
+    needs.total().saturating_sub(unpacked + imported)
 }
 
-async fn serve(settings: Settings, payload: crate::payload::Payload) -> Result<(), Problem> {
+/// Ends with the first check that a node cannot do without; tells the others.
+fn preflight(layout: &Layout, payload: &Payload, address: bool) -> Result<(), Problem> {
+    for check in judge(&survey::facts(layout, to_write(layout, payload), address)) {
+        match (check.verdict, check.problem) {
+            (Verdict::Failure, Some(problem)) => return Err(problem),
+            (Verdict::Warning, Some(problem)) => tracing::warn!(code = %problem.code, cause = %problem.cause, next = %problem.next, "{}", problem.what),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+async fn serve(settings: Settings, wanted: Resolved, page: SocketAddr, payload: Payload) -> Result<(), Problem> {
     let stop = CancellationToken::new();
     let board = Board::new(&settings.node);
-    let mut beside = Tasks::new(CancellationToken::new());
-    let (shown, file) = (board.subscribe(), board.subscribe());
-    let path = settings.layout.status();
-    beside.start("progress", async move { Ok(show(shown).await) });
-    beside.start("status-file", async move { Ok(board::keep_file(file, path).await) });
+    let mut talk = Tasks::new(CancellationToken::new());
+    let shown = board.subscribe();
+    talk.start("progress", async move { Ok(progress::show(shown).await) });
     let asked = stop.clone();
-    beside.start("signals", async move {
+    talk.start("signals", async move {
         asked_to_stop().await.map_err(|e| e.to_string())?;
-        eprintln!("Stopping; asked once more, it ends at once.");
+        eprintln!("Stopping: ending the workloads, then Kubernetes. Asked once more, it ends at once.");
         asked.cancel();
         asked_to_stop().await.map_err(|e| e.to_string())?;
         std::process::exit(130)
     });
-    let node = Node::new(settings, payload, board, stop);
-    let result = node.run().await;
-    beside.shutdown(std::time::Duration::from_millis(50)).await;
+    let result = Service { settings, wanted, page, payload, board, stop }.run(invite).await;
+    talk.shutdown(std::time::Duration::from_millis(50)).await;
     result
+}
+
+fn invite(invitation: Invitation) {
+    eprintln!("The page: {}", invitation.addresses.join("  "));
+    eprintln!("  certificate SHA-256: {}", invitation.fingerprint);
+    eprintln!("  PIN: {} (it changes; {} has the one of the moment)", invitation.pin, invitation.pin_file.display());
 }
 
 async fn asked_to_stop() -> std::io::Result<()> {
@@ -91,29 +134,4 @@ async fn asked_to_stop() -> std::io::Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
     Ok(())
-}
-
-/// Tells each step's beginning and end, and the whole's health, in a line.
-async fn show(mut status: watch::Receiver<NodeStatus>) {
-    let mut told: BTreeMap<String, String> = BTreeMap::new();
-    loop {
-        let now = status.borrow_and_update().clone();
-        for step in &now.steps {
-            let line = match &step.state {
-                StepState::Waiting => continue,
-                StepState::Running { attempt, .. } if *attempt > 1 => continue,
-                StepState::Running { .. } => format!("  ...     {}", step.title),
-                StepState::Done if step.detail.is_empty() => format!("  done    {}", step.title),
-                StepState::Done => format!("  done    {} ({})", step.title, step.detail),
-                StepState::Failed { problem } => format!("  failed  {}\n{}", step.title, problem.render()),
-            };
-            if told.get(&step.id) != Some(&line) {
-                eprintln!("{line}");
-                told.insert(step.id.clone(), line);
-            }
-        }
-        if status.changed().await.is_err() {
-            return;
-        }
-    }
 }

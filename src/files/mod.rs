@@ -1,6 +1,6 @@
 //! Files as if the power will fail: atomic replace, locks, the journal.
 
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -33,6 +33,18 @@ pub fn replace_if_changed(path: &Path, content: &[u8], mode: u32) -> std::io::Re
 /// Bytes that a write at `path` can still take. `path` must exist.
 pub fn free_space(path: &Path) -> std::io::Result<u64> {
     fs2::available_space(path)
+}
+
+/// The last `lines` lines of a file, reading at most its last mebibyte.
+pub fn tail(path: &Path, lines: usize) -> std::io::Result<Vec<String>> {
+    let mut file = std::fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(1 << 20)))?;
+    let mut raw = Vec::new();
+    file.take(1 << 20).read_to_end(&mut raw)?;
+    let text = String::from_utf8_lossy(&raw);
+    let all: Vec<&str> = text.lines().collect();
+    Ok(all[all.len().saturating_sub(lines)..].iter().map(|l| l.to_string()).collect())
 }
 
 /// An exclusive lock that ends with the process; the body says who holds it.

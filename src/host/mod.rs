@@ -6,11 +6,16 @@
 pub mod board;
 pub mod check;
 pub mod facts;
+pub mod guard;
 pub mod images;
 pub mod kubernetes;
 pub mod prepare;
 pub mod probe;
+pub mod provider;
 pub mod render;
+pub mod reset;
+pub mod service;
 pub mod settings;
 pub mod stop;
+pub mod survey;
 pub mod up;

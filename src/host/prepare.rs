@@ -2,6 +2,7 @@
 
 use super::render;
 use super::settings::Settings;
+use crate::config::layout::Layout;
 use crate::files;
 use crate::process::cgroup::{self, Cgroup};
 use crate::process::scan;
@@ -24,17 +25,22 @@ pub fn folders(s: &Settings) -> Result<(), Problem> {
         let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(&path);
         made.and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))).map_err(|e| problem("make", &path, &e))?;
     }
+    for folder in crate::manifests::folders(layout) {
+        let made = std::fs::create_dir_all(&folder.path).and_then(|()| std::os::unix::fs::chown(&folder.path, Some(folder.uid), Some(folder.gid)));
+        let moded = made.and_then(|()| std::fs::set_permissions(&folder.path, std::fs::Permissions::from_mode(folder.mode)));
+        moded.map_err(|e| problem("make", &folder.path, &e))?;
+    }
     Ok(())
 }
 
 /// Ends the components of a predecessor that was killed; containers and their shims go on, the new containerd adopts them.
-pub fn leftovers(s: &Settings) -> Result<usize, Problem> {
-    let found: Vec<i32> = scan::marked(&s.layout.data).into_iter().filter(|p| !p.name.starts_with("containerd-shim")).map(|p| p.pid).collect();
+pub fn leftovers(layout: &Layout) -> Result<usize, Problem> {
+    let found: Vec<i32> = scan::marked(&layout.data).into_iter().filter(|p| !p.name.starts_with("containerd-shim")).map(|p| p.pid).collect();
     let left = scan::end(&found, Duration::from_secs(10));
     if !left.is_empty() {
         return Err(Problem::new("PRE-102", "processes of an earlier run do not end", format!("process {left:?} hangs in the kernel"), "restart this host"));
     }
-    for socket in [s.layout.kine_socket(), s.layout.containerd_socket()] {
+    for socket in [layout.kine_socket(), layout.containerd_socket()] {
         drop(std::fs::remove_file(socket)); // a socket without a listener would look like one that answers late
     }
     Ok(found.len())

@@ -1,6 +1,7 @@
 //! What one node is made of, resolved: everything that its rendered configuration depends on.
 
 use crate::config::layout::Layout;
+pub use crate::manifests::network::{DNS_IP, POD_CIDR, SERVICE_CIDR};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -36,15 +37,9 @@ pub struct Settings {
 
 /// Port of the API server.
 pub const API_PORT: u16 = 6443;
-/// Address range of services.
-pub const SERVICE_CIDR: &str = "10.43.0.0/16";
 /// Address of the service `kubernetes.default`.
 pub const SERVICE_IP: Ipv4Addr = Ipv4Addr::new(10, 43, 0, 1);
-/// Address of the cluster's DNS.
-pub const DNS_IP: Ipv4Addr = Ipv4Addr::new(10, 43, 0, 10);
-/// Address range of all pods of the cluster.
-pub const POD_CIDR: &str = "10.42.0.0/16";
-/// Address range of this node's pods.
+/// Address range of this node's pods, out of the cluster's.
 pub const NODE_POD_CIDR: &str = "10.42.0.0/24";
 /// The bridge that pods hang on.
 pub const BRIDGE: &str = "antihate-pods";
@@ -75,5 +70,16 @@ impl Settings {
     /// PATH of the children: our shim, runc and nft come first.
     pub fn path(&self) -> String {
         format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", self.payload.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_servers_service_has_the_address_that_the_stack_expects() {
+        assert_eq!(SERVICE_IP.to_string(), crate::manifests::network::API_IP);
+        assert!(NODE_POD_CIDR.starts_with("10.42.") && POD_CIDR == "10.42.0.0/16");
     }
 }

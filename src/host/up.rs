@@ -28,6 +28,8 @@ pub struct Node {
     pub board: Board,
     /// Ends everything.
     pub stop: CancellationToken,
+    /// Cancelled once Kubernetes runs and the images are there: what works on the cluster may begin.
+    pub ready: CancellationToken,
     running: Arc<Mutex<Option<Running>>>,
 }
 
@@ -47,12 +49,14 @@ pub struct Keys {
 impl Node {
     /// A node that has not begun.
     pub fn new(settings: Settings, payload: Payload, board: Board, stop: CancellationToken) -> Node {
-        Node { settings: Arc::new(settings), payload: Arc::new(payload), board, stop, running: Arc::default() }
+        Node { settings: Arc::new(settings), payload: Arc::new(payload), board, stop, ready: CancellationToken::new(), running: Arc::default() }
     }
 
     /// Brings the node up and keeps it so until stop is asked for; then ends everything in order.
     pub async fn run(&self) -> Result<(), Problem> {
+        // In this order: a node that is asked to stop must not begin a step any more.
         let brought = tokio::select! {
+            biased;
             () = self.stop.cancelled() => Ok(()),
             result = self.bring_up() => result,
         };
@@ -67,6 +71,7 @@ impl Node {
         let unpacked = self.until_done("unpack", || self.unpack(&prepared)).await?;
         let keys = self.until_done("keys", || self.keys(&unpacked)).await?;
         tokio::try_join!(self.until_done("kubernetes", || self.kubernetes(&keys)), self.until_done("images", || self.images(&keys)))?;
+        self.ready.cancel();
         self.watch(&keys).await
     }
 
@@ -108,7 +113,7 @@ impl Node {
         self.blocking(|node| {
             let s = &node.settings;
             prepare::folders(s)?;
-            let ended = prepare::leftovers(s)?;
+            let ended = prepare::leftovers(&s.layout)?;
             prepare::control_groups(s)?;
             prepare::kernel()?;
             prepare::configuration(s)?;

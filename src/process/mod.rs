@@ -7,6 +7,7 @@
 pub mod cgroup;
 pub mod log;
 pub mod mounts;
+pub mod netlink;
 pub mod once;
 pub mod scan;
 pub mod supervisor;

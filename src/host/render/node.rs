@@ -20,7 +20,7 @@ pub fn kubelet(s: &Settings) -> String {
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": format!("/{}", s.layout.cgroup()),
         "containerRuntimeEndpoint": format!("unix://{}", s.layout.containerd_socket().display()),
-        "clusterDNS": [DNS_IP.to_string()],
+        "clusterDNS": [DNS_IP],
         "clusterDomain": "cluster.local",
         "resolvConf": s.etc("resolv.conf"),
         "address": s.node_ip.to_string(),

@@ -1,0 +1,43 @@
+//! `antihate reset`: takes the node off this host again.
+
+use super::{Context, DataArg};
+use crate::host::{guard, reset};
+use crate::status::Problem;
+use std::io::BufRead;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Ends the node and removes everything of it: posts, identity, images, network, control groups.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  antihate reset\n  antihate reset --yes --data /srv/antihate")]
+pub struct Reset {
+    #[command(flatten)]
+    data: DataArg,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Reset {
+    /// Asks, ends, removes.
+    pub fn run(self, _: &Context) -> anyhow::Result<ExitCode> {
+        let layout = self.data.layout()?;
+        if !layout.data.exists() {
+            eprintln!("There is no node at {}; nothing is left of it.", layout.data.display());
+            return Ok(ExitCode::SUCCESS);
+        }
+        let name = layout.data.display().to_string();
+        if !self.yes {
+            eprintln!("This removes the node in {name} with all its posts and its identity. It cannot be undone.\nType {name} to go on:");
+            let mut typed = String::new();
+            std::io::stdin().lock().read_line(&mut typed)?;
+            if typed.trim() != name {
+                return Err(Problem::new("RST-107", "nothing was removed", "what was typed is not the name of the folder", "type the name as shown, or use --yes").into());
+            }
+        }
+        let _held = guard::wrest(&layout, Duration::from_secs(120))?;
+        reset::everything(&layout)?;
+        eprintln!("Nothing of the node is left.");
+        Ok(ExitCode::SUCCESS)
+    }
+}

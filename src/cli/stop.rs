@@ -1,0 +1,32 @@
+//! `antihate stop`: ends the node, whether its host process lives or was killed.
+
+use super::{Context, DataArg};
+use crate::host::{guard, stop};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Ends the node: workloads, Kubernetes, host process. Data stays.
+#[derive(clap::Args)]
+#[command(after_help = "Example: antihate stop")]
+pub struct Stop {
+    #[command(flatten)]
+    data: DataArg,
+    /// Longest wait in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    timeout: u64,
+}
+
+impl Stop {
+    /// Asks the host process to end, then ends what a killed one may have left.
+    pub fn run(self, _: &Context) -> anyhow::Result<ExitCode> {
+        let layout = self.data.layout()?;
+        if !layout.data.exists() {
+            eprintln!("There is no node at {}.", layout.data.display());
+            return Ok(ExitCode::SUCCESS);
+        }
+        let _held = guard::wrest(&layout, Duration::from_secs(self.timeout))?;
+        stop::leftovers(&layout)?;
+        eprintln!("The node is stopped; its data stays in {}.", layout.data.display());
+        Ok(ExitCode::SUCCESS)
+    }
+}

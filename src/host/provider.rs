@@ -1,0 +1,76 @@
+//! The node behind the page: answers from the board, the logs, the store, the cluster and the enrollment.
+
+use super::board::Board;
+use crate::cluster::Cluster;
+use crate::config::layout::Layout;
+use crate::domain::Analysis;
+use crate::files;
+use crate::operate;
+use crate::setup::{Provider, TokenFacts};
+use crate::status::{NodeStatus, Problem};
+use crate::store::{Filter, Postgres, Store};
+use tokio::sync::{Mutex, OnceCell, watch};
+
+/// What the page asks of a host.
+pub struct HostProvider {
+    layout: Layout,
+    board: Board,
+    store: Mutex<Option<Postgres>>,
+    cluster: OnceCell<Cluster>,
+}
+
+impl HostProvider {
+    /// Connects to nothing until it is asked.
+    pub fn new(layout: Layout, board: Board) -> HostProvider {
+        HostProvider { layout, board, store: Mutex::default(), cluster: OnceCell::new() }
+    }
+
+    async fn cluster(&self) -> Result<&Cluster, Problem> {
+        self.cluster.get_or_try_init(|| async { Cluster::connect(&self.layout.admin_kubeconfig()).await.map_err(|e| e.problem()) }).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Provider for HostProvider {
+    fn status(&self) -> watch::Receiver<NodeStatus> {
+        self.board.subscribe()
+    }
+
+    async fn latest_posts(&self, limit: usize) -> Result<Vec<Analysis>, Problem> {
+        let mut held = self.store.lock().await;
+        if held.is_none() {
+            *held = Some(operate::store(self.cluster().await?, &self.layout).await?);
+        }
+        let most = u32::try_from(limit).unwrap_or(u32::MAX);
+        let latest = held.as_ref().expect("just made").latest(most, &Filter::default()).await;
+        latest.map_err(|e| {
+            *held = None; // the database's pod may have moved: the next question asks for its address
+            let cause = std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default();
+            Problem::new("STO-109", e.to_string(), cause, "See the component antihate-storage/postgres; the page asks again by itself.")
+        })
+    }
+
+    async fn component_log(&self, name: &str, lines: usize) -> Result<Vec<String>, Problem> {
+        if let Some((namespace, workload)) = name.split_once('/') {
+            return self.cluster().await?.workload_log(namespace, workload, lines).await.map_err(|e| e.problem());
+        }
+        let known = self.board.subscribe().borrow().components.iter().any(|c| c.place == "host" && c.name == name);
+        let path = self.layout.log(name);
+        if !known {
+            return Err(Problem::new("CLI-101", "there is no such component", "the name is not among the node's components", "choose one of those shown"));
+        }
+        files::tail(&path, lines).map_err(|e| Problem::new("CLI-104", format!("the log of {name} cannot be read"), e.to_string(), "it is made when the component starts"))
+    }
+
+    fn decode_token(&self, _: &str) -> Result<TokenFacts, Problem> {
+        Err(no_enrollment())
+    }
+
+    async fn enroll(&self, _: &str) -> Result<(), Problem> {
+        Err(no_enrollment())
+    }
+}
+
+fn no_enrollment() -> Problem {
+    Problem::new("ENR-199", "this build cannot enroll", "the enrollment is not part of it yet", "use a later build; the node works without it")
+}

@@ -1,0 +1,123 @@
+//! The host process as a whole: page, enrollment and status from the first second, the node beside them, the stack on top.
+//!
+//! Page and enrollment never wait for the node: a box whose Kubernetes is broken is the one its owner wants to reach.
+
+use super::board::{self, Board};
+use super::provider::HostProvider;
+use super::settings::Settings;
+use super::up::Node;
+use crate::config::Resolved;
+use crate::operate;
+use crate::payload::Payload;
+use crate::setup::{Invitation, Options as PageOptions, Page};
+use crate::status::{NodeStatus, Problem};
+use crate::task::Tasks;
+use chrono::Utc;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Time for page, enrollment and reconciler to end after they were asked to.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What the host process is made of.
+pub struct Service {
+    /// The node.
+    pub settings: Settings,
+    /// What is to run on it.
+    pub wanted: Resolved,
+    /// Where the page listens.
+    pub page: SocketAddr,
+    /// Everything carried or given.
+    pub payload: Payload,
+    /// Where its state is published.
+    pub board: Board,
+    /// Ends it.
+    pub stop: CancellationToken,
+}
+
+impl Service {
+    /// Runs until stop is asked for or something ends that should not. `invite` hears where the page is.
+    pub async fn run(self, invite: impl FnOnce(Invitation)) -> Result<(), Problem> {
+        let (board, stop) = (self.board.clone(), self.stop.clone());
+        let mut beside = Tasks::new(CancellationToken::new());
+        let status_file = self.settings.layout.status();
+        let seen = board.subscribe();
+        beside.start("status-file", async move { Ok(board::keep_file(seen, status_file).await) });
+        self.start_page(&mut beside, invite)?;
+        let layout = self.settings.layout.clone();
+        let node = Node::new(self.settings, self.payload, board.clone(), stop.clone());
+        let operating = start_operating(&mut beside, &node, self.wanted);
+        let result = tokio::select! {
+            result = node.run() => result,
+            ended = beside.join_any() => {
+                stop.cancel();
+                let why = ended.err().map(|e| e.to_string()).unwrap_or_default();
+                node.run().await.and(Err(Problem::new("HST-101", "a part of the host process ended", why, "start it again; report this, with the log")))
+            }
+        };
+        operating.cancel();
+        let late = beside.shutdown(DRAIN).await;
+        if late > 1 {
+            // The status file's task has no end of its own and is always aborted.
+            tracing::warn!(late, "parts of the host process did not end in time");
+        }
+        drop(std::fs::remove_file(layout.status()));
+        result
+    }
+
+    fn start_page(&self, beside: &mut Tasks, invite: impl FnOnce(Invitation)) -> Result<(), Problem> {
+        let layout = &self.settings.layout;
+        let options = PageOptions { bind: self.page, data: layout.data.clone(), run: layout.run.clone(), node: self.settings.node.clone() };
+        let provider = HostProvider::new(layout.clone(), self.board.clone());
+        let page = Page::open(options, Arc::new(provider))?;
+        invite(page.invitation());
+        let page_stop = beside.stop();
+        beside.start("page", async move { page.serve(page_stop).await.map_err(|p| p.to_string()) });
+        Ok(())
+    }
+}
+
+/// Starts the reconciler, which begins when the node is ready, and what carries its report to the board.
+/// The token that is returned ends the reconciler; it ends by itself when the node stops.
+fn start_operating(beside: &mut Tasks, node: &Node, wanted: Resolved) -> CancellationToken {
+    let stop = node.stop.child_token();
+    let (report, mut told) = watch::channel(operate::Report::new(Utc::now()));
+    let (settings, wanted) = watch::channel(wanted);
+    let layout = node.settings.layout.clone();
+    let context = operate::Context { kubeconfig: layout.admin_kubeconfig(), layout, settings: wanted, report, stop: stop.clone() };
+    let (ready, until) = (node.ready.clone(), beside.stop());
+    beside.start("reconciler", async move {
+        let _settings = settings; // the wish does not change while the process runs, but somebody must hold it
+        tokio::select! {
+            () = ready.cancelled() => operate::run(context).await,
+            () = context.stop.cancelled() => {}
+        }
+        until.cancelled().await;
+        Ok(())
+    });
+    let (board, until) = (node.board.clone(), beside.stop());
+    beside.start("report", async move {
+        while told.changed().await.is_ok() {
+            let now = told.borrow_and_update().clone();
+            board.change(|status| adopt(status, now));
+        }
+        until.cancelled().await;
+        Ok(())
+    });
+    stop
+}
+
+/// Puts what the reconciler says into the status.
+fn adopt(status: &mut NodeStatus, report: operate::Report) {
+    for step in [report.apply, report.probe] {
+        if let Some(place) = status.steps.iter_mut().find(|s| s.id == step.id) {
+            *place = step;
+        }
+    }
+    status.components.retain(|c| c.place == "host");
+    status.components.extend(report.components);
+    (status.pipeline, status.healthy) = (report.pipeline, report.healthy);
+}

@@ -1,0 +1,135 @@
+//! Reads the facts that the preflights judge, and the facts that the stack's sizes follow from.
+
+use super::check::Facts;
+use super::facts;
+use super::settings::PORTS;
+use crate::config::HostFacts;
+use crate::config::layout::Layout;
+use crate::files;
+use crate::process::{cgroup, netlink};
+use chrono::{DateTime, Utc};
+use std::net::TcpListener;
+use std::path::Path;
+
+/// Seconds since 1970 at which this program was written at the earliest; the build may give a later time.
+const WRITTEN: i64 = 1_795_392_000; // 2026-11-23
+
+/// When this program was built.
+fn built() -> DateTime<Utc> {
+    let given = option_env!("ANTIHATE_BUILT").and_then(|s| s.parse().ok()).unwrap_or(WRITTEN);
+    DateTime::from_timestamp(given, 0).unwrap_or_default()
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// A line of `/proc/meminfo`, in bytes.
+pub fn meminfo(text: &str, field: &str) -> u64 {
+    let line = text.lines().find_map(|l| l.strip_prefix(field)?.strip_prefix(':'));
+    line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
+/// Controllers of either version of control groups.
+fn controllers(mount: &Path) -> Vec<String> {
+    if let Ok(list) = std::fs::read_to_string(mount.join("cgroup.controllers")) {
+        return list.split_whitespace().map(String::from).collect();
+    }
+    let entries = std::fs::read_dir(mount).into_iter().flatten().flatten();
+    entries.filter(|e| e.path().join("cgroup.procs").exists()).filter_map(|e| e.file_name().into_string().ok()).collect()
+}
+
+/// File systems in the text of `/proc/filesystems`.
+fn filesystems(text: &str) -> Vec<String> {
+    text.lines().filter_map(|l| l.split_whitespace().last()).map(String::from).collect()
+}
+
+/// Ports of the node that something else listens on.
+fn taken_ports() -> Vec<(u16, String)> {
+    let taken = |port: u16| TcpListener::bind(("0.0.0.0", port)).is_err_and(|e| e.kind() == std::io::ErrorKind::AddrInUse);
+    PORTS.iter().filter(|(port, _)| taken(*port)).map(|(port, who)| (*port, who.to_string())).collect()
+}
+
+fn existing(path: &Path) -> &Path {
+    path.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"))
+}
+
+fn writable(path: &Path) -> bool {
+    tempfile::Builder::new().prefix(".antihate-check-").tempfile_in(existing(path)).is_ok()
+}
+
+/// Reads what the preflights judge. `need`: bytes of what is not unpacked yet. `address`: given by the operator.
+pub fn facts(layout: &Layout, need: u64, address: bool) -> Facts {
+    let (status, memory) = (read("/proc/self/status"), read("/proc/meminfo"));
+    let files = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).map(|(_, hard)| hard).unwrap_or(0);
+    let spaces = ["net", "mnt", "pid"].iter().all(|n| Path::new("/proc/self/ns").join(n).exists());
+    Facts {
+        root: nix::unistd::geteuid().is_root(),
+        kernel: read("/proc/sys/kernel/osrelease").trim().into(),
+        namespaces: spaces,
+        controllers: controllers(Path::new(cgroup::MOUNT)),
+        filesystems: filesystems(&read("/proc/filesystems")),
+        nftables: netlink::nftables(),
+        capable: facts::has_capability(&status, facts::SYS_ADMIN) && facts::has_capability(&status, facts::NET_ADMIN),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        memory: meminfo(&memory, "MemTotal"),
+        disk_free: files::free_space(existing(&layout.data)).unwrap_or(0),
+        disk_need: need,
+        data_writable: writable(&layout.data),
+        taken_ports: taken_ports(),
+        address: address || !facts::addresses().is_empty(),
+        now: Utc::now(),
+        built: built(),
+        swap: meminfo(&memory, "SwapTotal"),
+        open_files: files,
+        x86_64: std::env::consts::ARCH == "x86_64",
+    }
+}
+
+/// Reads what the sizes of the stack follow from.
+pub fn host_facts(layout: &Layout) -> HostFacts {
+    HostFacts {
+        hostname: facts::hostname(),
+        cpu_millis: std::thread::available_parallelism().map_or(1, usize::from) as u32 * 1000,
+        memory_bytes: meminfo(&read("/proc/meminfo"), "MemTotal"),
+        disk_bytes: fs2::total_space(existing(&layout.data)).unwrap_or(0),
+        resolvers: facts::resolvers(&read("/etc/resolv.conf")),
+        data: layout.data.clone(),
+    }
+}
+
+/// Lets this process and its children open as many files as the host allows.
+pub fn raise_open_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Without effect where the host forbids it; the preflight warns of too low a limit.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_told_in_bytes() {
+        assert_eq!(meminfo("MemTotal:  2 kB\nSwapTotal: 0 kB\n", "MemTotal"), 2048);
+    }
+
+    #[test]
+    fn the_last_word_of_a_line_names_a_file_system() {
+        assert_eq!(filesystems("nodev\tsysfs\n\text4\n"), ["sysfs", "ext4"]);
+    }
+
+    #[test]
+    fn a_port_that_another_program_listens_on_is_found() {
+        // Port 6443 may be in use on the machine that runs this test; then it is found as well.
+        let _held = TcpListener::bind(("127.0.0.1", 10259));
+        assert!(taken_ports().iter().any(|(port, who)| *port == 10259 && who == "kube-scheduler"));
+    }
+
+    #[test]
+    fn the_clock_of_the_build_lies_in_the_past_of_this_test() {
+        assert!(built() <= Utc::now());
+    }
+}
