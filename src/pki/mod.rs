@@ -1,1 +1,3 @@
 //! Keys and certificates. Sole home of rcgen.
+
+pub mod enroll;

@@ -1,1 +1,3 @@
 //! PostgreSQL and SQLite: schema, sink, queries.
+
+pub mod hub;

@@ -3,6 +3,8 @@
 //! A task that ends although nobody asked for it, by panic or by return, is reported by [`Tasks::join_any`];
 //! the owner then ends the process non-zero. It never detaches anything.
 
+pub mod group;
+
 use std::future::Future;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
