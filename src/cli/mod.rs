@@ -6,6 +6,8 @@
 
 pub mod pod;
 
+mod enroll;
+mod hub;
 mod install;
 mod kubectl;
 mod logs;
@@ -34,6 +36,8 @@ enum Command {
     Logs(logs::Logs),
     Kubectl(kubectl::Kubectl),
     Install(install::Install),
+    Enroll(enroll::Enroll),
+    Hub(hub::Hub),
     Payload(payload::PayloadCmd),
     Pack(pack::PackCmd),
 }
@@ -71,6 +75,8 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Logs(c) => c.run(context),
         Command::Kubectl(c) => c.run(context),
         Command::Install(c) => c.run(context),
+        Command::Enroll(c) => c.run(context),
+        Command::Hub(c) => c.run(context),
         Command::Payload(c) => c.run(context),
         Command::Pack(c) => c.run(context),
     }

@@ -134,6 +134,11 @@ impl Token {
         }
     }
 
+    /// Four words that stand for the hub's root key, to compare with the person who gave the token.
+    pub fn hub_words(&self) -> String {
+        crate::enroll::words::of_hash(&self.pin)
+    }
+
     /// `host:port` of the hub, as people write it.
     pub fn hub(&self) -> String {
         format!("{}:{}", self.host, self.port)

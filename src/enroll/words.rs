@@ -7,8 +7,13 @@ static WORDS: &str = include_str!("words.txt");
 
 /// The words of a device, from its subject public key info.
 pub fn of_spki(spki: &[u8]) -> String {
+    of_hash(&Sha256::digest(spki).into())
+}
+
+/// The words of a key, from the SHA-256 of its subject public key info.
+pub fn of_hash(hash: &[u8; 32]) -> String {
     let list: Vec<&str> = WORDS.split_ascii_whitespace().collect();
-    Sha256::digest(spki)[..4].iter().map(|b| list[usize::from(*b)]).collect::<Vec<_>>().join(" ")
+    hash[..4].iter().map(|b| list[usize::from(*b)]).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -4,4 +4,5 @@
 #[allow(dead_code)] // parts wait for their tests
 mod support;
 
+mod enrollment;
 mod hosts;

@@ -3,16 +3,16 @@
 //! Nothing waits for it: without a token or without a link the node does all its other work. It never sends
 //! anything before the other end has proved to hold the pinned key, and it stops for good when it is revoked.
 
-pub(in crate::enroll) mod exchange;
+pub(super) mod exchange;
 mod facts;
-pub(in crate::enroll) mod identity;
-pub(in crate::enroll) mod link;
+pub(super) mod identity;
+pub(super) mod link;
 mod plan;
 mod run;
 
 pub use exchange::join;
 pub use identity::{Folder, Identity};
-pub use run::{Edge, Handle};
+pub use run::{Edge, Handle, Reporter};
 
 use crate::enroll::refusal::Refusal;
 use crate::status::Problem;

@@ -30,6 +30,8 @@ pub struct Edge {
     failures: u32,
     last_seen: Option<DateTime<Utc>>,
     refused: Option<Problem>,
+    /// How many attempts to join were made, and how the last one ended.
+    attempts: watch::Sender<(u64, Option<Problem>)>,
 }
 
 /// What host and page hold of it.
@@ -39,6 +41,7 @@ pub struct Handle {
     options: Options,
     wake: Arc<Notify>,
     status: watch::Receiver<Upstream>,
+    attempts: watch::Receiver<(u64, Option<Problem>)>,
 }
 
 impl Handle {
@@ -47,18 +50,39 @@ impl Handle {
         self.status.clone()
     }
 
-    /// Takes a token as typed: it is checked without network, kept, and tried until it is used or refused.
-    /// Returns the token's geography and hub.
-    pub fn enroll(&self, typed: &str) -> Result<(String, String), Problem> {
+    /// Reads a token as typed, without any network.
+    pub fn decode(&self, typed: &str) -> Result<Token, Problem> {
         let token = Token::parse(typed).map_err(|e| e.problem())?;
         token.check_geography(self.options.geography.as_deref()).map_err(|e| e.problem())?;
+        Ok(token)
+    }
+
+    /// Like [`Handle::enroll`], and waits for the first answer of the hub. A problem that may pass, such as a lost
+    /// link or a pending approval, is returned as well; the node keeps trying by itself.
+    pub async fn enroll_and_wait(&self, typed: &str) -> Result<(), Problem> {
+        let mut attempts = self.attempts.clone();
+        attempts.mark_unchanged();
+        let token = self.decode(typed)?;
+        if self.folder.identity().map_err(|e| e.problem())?.is_some_and(|i| i.token == token.id && i.confirmed && i.ended.is_none()) {
+            return Ok(());
+        }
+        self.enroll(typed)?;
+        let ended = |_| Problem::new("ENR-125", "The node is shutting down", "Its process was asked to stop.", "Start it again; the token is kept.");
+        attempts.changed().await.map_err(ended)?;
+        let problem = attempts.borrow().1.clone();
+        problem.map_or(Ok(()), Err)
+    }
+
+    /// Takes a token as typed: it is checked without network, kept, and tried until it is used or refused.
+    pub fn enroll(&self, typed: &str) -> Result<(), Problem> {
+        let token = self.decode(typed)?;
         let held = self.folder.identity().map_err(|e| e.problem())?.filter(|i| i.ended.is_none() && i.token != token.id);
         if let Some(held) = held {
             return Err(Error::Already { node: held.node, geography: held.geography }.problem());
         }
         self.folder.set_pending(&token).map_err(|e| e.problem())?;
         self.wake.notify_one();
-        Ok((token.geography.clone(), token.hub()))
+        Ok(())
     }
 }
 
@@ -68,8 +92,9 @@ impl Edge {
         let folder = Folder::of(data);
         let (status, seen) = watch::channel(Upstream::Unclaimed);
         let wake = Arc::new(Notify::new());
-        let handle = Handle { folder: folder.clone(), options: options.clone(), wake: wake.clone(), status: seen };
-        (Edge { folder, options, report, status, wake, failures: 0, last_seen: None, refused: None }, handle)
+        let (attempts, answered) = watch::channel((0, None));
+        let handle = Handle { folder: folder.clone(), options: options.clone(), wake: wake.clone(), status: seen, attempts: answered };
+        (Edge { folder, options, report, status, wake, failures: 0, last_seen: None, refused: None, attempts }, handle)
     }
 
     /// Works until `stop`; a failure is shown in the status and tried again, never returned.
@@ -118,7 +143,16 @@ impl Edge {
         if self.failures == 0 {
             self.show(Upstream::Enrolling { detail: format!("asking {} for admission to {}", token.hub(), token.geography) });
         }
-        match exchange::join(&self.folder, &token, &self.options, false).await {
+        let joined = exchange::join(&self.folder, &token, &self.options, false).await;
+        let problem = joined.as_ref().err().map(Error::problem);
+        let wait = self.joined(joined);
+        self.attempts.send_modify(|a| *a = (a.0 + 1, problem));
+        wait
+    }
+
+    /// Takes the outcome of an attempt to join.
+    fn joined(&mut self, joined: Result<Identity, Error>) -> Duration {
+        match joined {
             Ok(identity) => {
                 tracing::info!(node = identity.node, geography = identity.geography, hub = identity.hub(), "enrolled");
                 if let Err(e) = self.folder.clear_pending() {

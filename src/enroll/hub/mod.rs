@@ -16,6 +16,7 @@ pub use server::serve;
 use crate::enroll::refusal::Refusal;
 use crate::pki::enroll::authority::{Authority, NODE_LIFE_S};
 use crate::pki::enroll::{self as pki, NodeCertificate};
+use crate::status::Problem;
 use crate::store::hub as store;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -63,6 +64,25 @@ pub enum Error {
     /// A value cannot be used.
     #[error("{what}")]
     Value { what: String },
+}
+
+impl Error {
+    /// As it is shown to a person.
+    pub fn problem(&self) -> Problem {
+        let deep = std::error::Error::source(self).map(|s| {
+            let deeper = s.source().map(|d| format!(": {d}")).unwrap_or_default();
+            format!("{s}{deeper}")
+        });
+        let (code, cause, next) = match self {
+            Error::Store(_) => ("HUB-101", "", "Check free space and permissions of the hub's data folder."),
+            Error::Pki(_) => ("HUB-102", "", "Restore the folder pki of the hub's data from a backup: without its root key no token and no node is valid."),
+            Error::Io { .. } => ("HUB-103", "", "Check that the address is this machine's, the port is free, and the data folder can be written."),
+            Error::Busy { .. } => ("HUB-104", "One hub works on one data folder.", "Stop the other one, or give this one a folder of its own with --data."),
+            Error::Geography { .. } => ("HUB-105", "A hub's keys and nodes belong to one geography for good.", "Give the new geography a data folder of its own with --data."),
+            Error::Value { .. } => ("HUB-106", "The hub cannot work with it.", "Change it as described."),
+        };
+        Problem::new(code, self.to_string(), deep.unwrap_or_else(|| cause.into()), next)
+    }
 }
 
 /// The other end of a connection.
