@@ -11,9 +11,11 @@ mod hub;
 mod install;
 mod kubectl;
 mod logs;
+mod manifests;
 mod pack;
 pub mod payload;
 mod status;
+mod up;
 
 use crate::config::layout::{DEFAULT_DATA, Layout};
 use crate::status::Problem;
@@ -32,8 +34,10 @@ struct Cli {
 // One line a command, in the order of --help.
 #[derive(Subcommand)]
 enum Command {
+    Up(up::Up),
     Status(status::Status),
     Logs(logs::Logs),
+    Manifests(manifests::Manifests),
     Kubectl(kubectl::Kubectl),
     Install(install::Install),
     Enroll(enroll::Enroll),
@@ -71,8 +75,10 @@ pub fn main(embedded: Option<&'static [u8]>) -> ExitCode {
 
 fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Up(c) => c.run(context),
         Command::Status(c) => c.run(context),
         Command::Logs(c) => c.run(context),
+        Command::Manifests(c) => c.run(context),
         Command::Kubectl(c) => c.run(context),
         Command::Install(c) => c.run(context),
         Command::Enroll(c) => c.run(context),

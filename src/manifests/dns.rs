@@ -55,21 +55,21 @@ fn service() -> Value {
     object("v1", "Service", Some(NAMESPACE), "kube-dns", &[("k8s-app", "kube-dns")], json!({ "spec": spec }))
 }
 
-/// Without resolvers every foreign name is answered at once with "no such name" instead of a wait.
+/// With resolvers, foreign names are forwarded. Without, they are answered at once with "no such name" instead of a wait,
+/// in a block of their own: inside the first one the answer would come before that of the cluster's names.
 /// A loopback resolver belongs to the host's own network namespace: asked from a pod it would be CoreDNS itself.
 fn corefile(resolvers: &[IpAddr]) -> String {
     let usable: Vec<String> = resolvers.iter().filter(|ip| !ip.is_loopback() && !ip.is_unspecified()).take(3).map(IpAddr::to_string).collect();
-    let foreign = if usable.is_empty() {
-        "    template ANY ANY {\n        rcode NXDOMAIN\n    }\n".to_string()
-    } else {
-        format!("    forward . {}\n    cache 30\n", usable.join(" "))
-    };
-    format!(
-        ".:{PORT} {{\n    errors\n    health :8080 {{\n        lameduck 2s\n    }}\n    ready :8181\n    \
-         kubernetes {} in-addr.arpa ip6.arpa {{\n        pods disabled\n        fallthrough in-addr.arpa ip6.arpa\n        ttl 5\n    }}\n    \
-         prometheus :9153\n    loop\n{foreign}    reload\n}}\n",
-        network::DOMAIN
-    )
+    let domain = network::DOMAIN;
+    let common = "    errors\n    reload\n    prometheus :9153\n";
+    let watched = "    health :8080 {\n        lameduck 2s\n    }\n    ready :8181\n    loop\n";
+    let own = |fall: &str| format!("    kubernetes {domain} in-addr.arpa ip6.arpa {{\n        pods disabled\n{fall}        ttl 5\n    }}\n");
+    if usable.is_empty() {
+        let nowhere = "    template ANY ANY {\n        rcode NXDOMAIN\n    }\n";
+        return format!("{domain}:{PORT} in-addr.arpa:{PORT} ip6.arpa:{PORT} {{\n{common}{watched}{}}}\n.:{PORT} {{\n{common}{nowhere}}}\n", own(""));
+    }
+    let fall = "        fallthrough in-addr.arpa ip6.arpa\n";
+    format!(".:{PORT} {{\n{common}{watched}{}    forward . {}\n    cache 30\n}}\n", own(fall), usable.join(" "))
 }
 
 #[cfg(test)]
@@ -80,7 +80,10 @@ mod tests {
     fn a_host_without_usable_resolvers_forwards_nowhere() {
         for resolvers in [vec![], vec!["127.0.0.53".parse().unwrap(), "::1".parse().unwrap()]] {
             let text = corefile(&resolvers);
-            assert!(!text.contains("forward") && text.contains("NXDOMAIN"), "{text}");
+            assert!(!text.contains("forward"), "{text}");
+            let (first, rest) = text.split_once("\n}\n").unwrap();
+            assert!(first.contains("kubernetes") && !first.contains("NXDOMAIN"), "{text}");
+            assert!(rest.starts_with(".:") && rest.contains("NXDOMAIN"), "{text}");
         }
     }
 

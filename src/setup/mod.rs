@@ -1,5 +1,26 @@
 //! Role: the page that an owner sees.
+//!
+//! [`Page::open`] listens and makes certificate and PIN, [`Page::serve`] answers. What it tells comes from a
+//! [`Provider`], so it works while Kubernetes is down. Post text never enters a page, a log or the audit before
+//! a session has asked for that one post.
 
+mod audit;
+mod desk;
+mod mask;
+mod page;
+mod pin;
+mod pin_file;
 mod provider;
+mod render;
+mod routes;
+#[cfg(test)]
+mod sample;
+mod session;
+#[cfg(test)]
+mod tests;
+mod view;
+mod words;
 
+pub use page::{Invitation, Options, Page};
+pub use pin_file::path as pin_path;
 pub use provider::{Provider, TokenFacts};

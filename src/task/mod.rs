@@ -70,3 +70,29 @@ impl Tasks {
         left
     }
 }
+
+/// A task that lives exactly as long as this value: dropping it ends the task. For drivers such as that of a
+/// database connection, whose end shows in the thing that they drive.
+#[must_use]
+pub struct Companion(tokio::task::JoinHandle<()>);
+
+impl Companion {
+    /// Starts `work`; it ends with the returned value.
+    pub fn start<F>(work: F) -> Companion
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Companion(tokio::spawn(work))
+    }
+
+    /// Whether the task is still at work.
+    pub fn is_running(&self) -> bool {
+        !self.0.is_finished()
+    }
+}
+
+impl Drop for Companion {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

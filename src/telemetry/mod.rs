@@ -1,5 +1,11 @@
 //! Logs and metrics. Logs go to standard error; standard output is for data.
 
+mod metrics;
+mod server;
+
+pub use metrics::{Collector, AnalyzerMetrics, Registry};
+pub use server::{Health, serve};
+
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging: plain lines on a terminal, JSON in a pod (`json`). The level comes from `ANTIHATE_LOG`.

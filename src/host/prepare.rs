@@ -1,0 +1,74 @@
+//! Makes the host ready: folders, what a killed predecessor left, control groups, kernel settings, rendered configuration.
+
+use super::render;
+use super::settings::Settings;
+use crate::files;
+use crate::process::cgroup::{self, Cgroup};
+use crate::process::scan;
+use crate::status::Problem;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+fn problem(doing: &str, place: &Path, e: &std::io::Error) -> Problem {
+    Problem::new("PRE-101", format!("cannot {doing} {}", place.display()), e.to_string(), "see that the place exists and root may write there, then start again")
+}
+
+/// Makes the node's folders; those that hold secrets are for root only.
+pub fn folders(s: &Settings) -> Result<(), Problem> {
+    let layout = &s.layout;
+    let k = layout.kubernetes();
+    let open = [&layout.data, &layout.run, &layout.store(), &k, &layout.volumes(), &layout.data.join("logs")].map(|p| (p.clone(), 0o755));
+    let closed = [layout.pki(), layout.identity(), layout.rendered(), k.join("kine"), k.join("home"), layout.run.join("tmp")].map(|p| (p, 0o700));
+    for (path, mode) in open.into_iter().chain(closed) {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(&path);
+        made.and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))).map_err(|e| problem("make", &path, &e))?;
+    }
+    Ok(())
+}
+
+/// Ends the components of a predecessor that was killed; containers and their shims go on, the new containerd adopts them.
+pub fn leftovers(s: &Settings) -> Result<usize, Problem> {
+    let found: Vec<i32> = scan::marked(&s.layout.data).into_iter().filter(|p| !p.name.starts_with("containerd-shim")).map(|p| p.pid).collect();
+    let left = scan::end(&found, Duration::from_secs(10));
+    if !left.is_empty() {
+        return Err(Problem::new("PRE-102", "processes of an earlier run do not end", format!("process {left:?} hangs in the kernel"), "restart this host"));
+    }
+    for socket in [s.layout.kine_socket(), s.layout.containerd_socket()] {
+        drop(std::fs::remove_file(socket)); // a socket without a listener would look like one that answers late
+    }
+    Ok(found.len())
+}
+
+/// Makes the node's control groups.
+pub fn control_groups(s: &Settings) -> Result<(), Problem> {
+    let root = Cgroup::new(Path::new(cgroup::MOUNT), &s.layout.cgroup());
+    let made = root.create().and_then(|()| root.child("host").create());
+    made.map_err(|e| Problem::new("PRE-103", format!("cannot make the control group {}", s.layout.cgroup()), e.to_string(), "see that /sys/fs/cgroup is mounted and writable for root"))
+}
+
+/// Kernel settings of this network namespace: forwarding for pods; bridged packets pass netfilter where the kernel can do that.
+pub fn kernel() -> Result<(), Problem> {
+    let forward = Path::new("/proc/sys/net/ipv4/ip_forward");
+    std::fs::write(forward, "1").map_err(|e| problem("write", forward, &e))?;
+    let bridge = Path::new(BRIDGE_NETFILTER);
+    if bridge.exists() {
+        std::fs::write(bridge, "1").map_err(|e| problem("write", bridge, &e))?;
+    }
+    Ok(())
+}
+
+/// The setting that makes bridged packets pass netfilter.
+pub const BRIDGE_NETFILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+
+/// Writes the rendered configuration; returns the names of what changed.
+pub fn configuration(s: &Settings) -> Result<Vec<&'static str>, Problem> {
+    let mut changed = Vec::new();
+    for (name, text) in render::files(s) {
+        let path = s.etc(name);
+        if files::replace_if_changed(&path, text.as_bytes(), 0o600).map_err(|e| problem("write", &path, &e))? {
+            changed.push(name);
+        }
+    }
+    Ok(changed)
+}

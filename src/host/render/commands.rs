@@ -1,0 +1,144 @@
+//! The command line of every component, in the order in which they are started.
+
+use crate::host::settings::{API_PORT, POD_CIDR, SERVICE_CIDR, Settings};
+use std::path::PathBuf;
+
+/// One component: what to run, and how long it may take to end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Component {
+    /// Name: what it is called in logs, status and `argv[0]`.
+    pub name: &'static str,
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Seconds between asking it to end and ending it.
+    pub grace_s: u64,
+}
+
+fn component(s: &Settings, name: &'static str, grace_s: u64, args: Vec<String>) -> Component {
+    Component { name, program: s.program("kubernetes"), args, grace_s }
+}
+
+/// All components in starting order.
+pub fn all(s: &Settings) -> Vec<Component> {
+    vec![
+        component(s, "kine", 5, kine(s)),
+        component(s, "containerd", 10, vec!["--config".into(), s.etc("containerd.toml").display().to_string()]),
+        component(s, "kube-apiserver", 15, apiserver(s)),
+        component(s, "kube-controller-manager", 5, controller_manager(s)),
+        component(s, "kube-scheduler", 5, scheduler(s)),
+        component(s, "kubelet", 10, kubelet(s)),
+        component(s, "kube-proxy", 5, vec![format!("--config={}", s.etc("kube-proxy.yaml").display())]),
+    ]
+}
+
+/// The datastore: SQLite, every commit synced to disk.
+fn kine(s: &Settings) -> Vec<String> {
+    let db = s.layout.kubernetes().join("kine").join("state.db");
+    let endpoint =
+        format!("sqlite://{}?_journal=WAL&_synchronous=FULL&cache=shared&_busy_timeout=30000&_txlock=immediate", db.display());
+    vec![
+        format!("--endpoint={endpoint}"),
+        format!("--listen-address=unix://{}", s.layout.kine_socket().display()),
+        "--metrics-bind-address=0".into(),
+    ]
+}
+
+fn apiserver(s: &Settings) -> Vec<String> {
+    let pki = |f: &str| s.layout.pki().join(f).display().to_string();
+    vec![
+        format!("--advertise-address={}", s.node_ip),
+        "--bind-address=0.0.0.0".into(),
+        format!("--secure-port={API_PORT}"),
+        format!("--etcd-servers=unix://{}", s.layout.kine_socket().display()),
+        format!("--service-cluster-ip-range={SERVICE_CIDR}"),
+        "--authorization-mode=Node,RBAC".into(),
+        "--enable-admission-plugins=NodeRestriction".into(),
+        format!("--authentication-config={}", s.etc("authentication.yaml").display()),
+        format!("--client-ca-file={}", pki("ca.crt")),
+        format!("--tls-cert-file={}", pki("apiserver.crt")),
+        format!("--tls-private-key-file={}", pki("apiserver.key")),
+        "--tls-min-version=VersionTLS12".into(),
+        format!("--kubelet-certificate-authority={}", pki("ca.crt")),
+        format!("--kubelet-client-certificate={}", pki("apiserver-kubelet-client.crt")),
+        format!("--kubelet-client-key={}", pki("apiserver-kubelet-client.key")),
+        "--kubelet-preferred-address-types=InternalIP".into(),
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local".into(),
+        format!("--service-account-key-file={}", pki("sa.pub")),
+        format!("--service-account-signing-key-file={}", pki("sa.key")),
+        format!("--requestheader-client-ca-file={}", pki("front-proxy-ca.crt")),
+        "--requestheader-allowed-names=front-proxy-client".into(),
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-".into(),
+        "--requestheader-group-headers=X-Remote-Group".into(),
+        "--requestheader-username-headers=X-Remote-User".into(),
+        format!("--proxy-client-cert-file={}", pki("front-proxy-client.crt")),
+        format!("--proxy-client-key-file={}", pki("front-proxy-client.key")),
+        format!("--encryption-provider-config={}", pki("encryption.yaml")),
+        format!("--audit-policy-file={}", s.etc("audit.yaml").display()),
+        format!("--audit-log-path={}", s.layout.log("kube-audit").display()),
+        "--audit-log-maxsize=20".into(),
+        "--audit-log-maxbackup=3".into(),
+        "--profiling=false".into(),
+        "--event-ttl=1h".into(),
+        "--storage-media-type=application/vnd.kubernetes.protobuf".into(),
+    ]
+}
+
+fn serving(s: &Settings) -> [String; 4] {
+    let pki = |f: &str| s.layout.pki().join(f).display().to_string();
+    [
+        "--bind-address=127.0.0.1".into(),
+        format!("--tls-cert-file={}", pki("components.crt")),
+        format!("--tls-private-key-file={}", pki("components.key")),
+        "--profiling=false".into(),
+    ]
+}
+
+fn controller_manager(s: &Settings) -> Vec<String> {
+    let pki = |f: &str| s.layout.pki().join(f).display().to_string();
+    let config = pki("controller-manager.kubeconfig");
+    let mut args: Vec<String> = serving(s).into();
+    args.extend([
+        format!("--kubeconfig={config}"),
+        format!("--authentication-kubeconfig={config}"),
+        format!("--authorization-kubeconfig={config}"),
+        format!("--root-ca-file={}", pki("ca.crt")),
+        format!("--service-account-private-key-file={}", pki("sa.key")),
+        format!("--cluster-signing-cert-file={}", pki("ca.crt")),
+        format!("--cluster-signing-key-file={}", pki("ca.key")),
+        "--use-service-account-credentials=true".into(),
+        "--leader-elect=false".into(),
+        "--allocate-node-cidrs=false".into(),
+        format!("--cluster-cidr={POD_CIDR}"),
+        format!("--service-cluster-ip-range={SERVICE_CIDR}"),
+        "--controllers=*,bootstrap-signer-controller,token-cleaner-controller".into(),
+    ]);
+    args
+}
+
+fn scheduler(s: &Settings) -> Vec<String> {
+    let config = s.layout.pki().join("scheduler.kubeconfig").display().to_string();
+    let mut args: Vec<String> = serving(s).into();
+    args.extend([
+        format!("--config={}", s.etc("scheduler.yaml").display()),
+        format!("--authentication-kubeconfig={config}"),
+        format!("--authorization-kubeconfig={config}"),
+    ]);
+    args
+}
+
+/// The labels of the guide's pools: a single host carries all of them.
+const LABELS: &str = "node-type=general,antihate.io/pool-general=true,antihate.io/pool-analysis=true,antihate.io/pool-database=true";
+
+fn kubelet(s: &Settings) -> Vec<String> {
+    vec![
+        format!("--config={}", s.etc("kubelet.yaml").display()),
+        format!("--kubeconfig={}", s.layout.pki().join("kubelet.kubeconfig").display()),
+        format!("--root-dir={}", s.layout.kubernetes().join("kubelet").display()),
+        format!("--cert-dir={}", s.layout.kubernetes().join("kubelet").join("pki").display()),
+        format!("--hostname-override={}", s.node),
+        format!("--node-ip={}", s.node_ip),
+        format!("--node-labels={LABELS}"),
+    ]
+}

@@ -1,0 +1,88 @@
+//! Every configuration of the cluster's components as pure functions of [`Settings`](super::settings::Settings).
+
+pub mod commands;
+pub mod control;
+pub mod node;
+
+use super::settings::Settings;
+
+/// All files that the components read, by name below the rendered folder.
+pub fn files(s: &Settings) -> Vec<(&'static str, String)> {
+    vec![
+        ("audit.yaml", control::audit_policy()),
+        ("authentication.yaml", control::authentication()),
+        ("scheduler.yaml", control::scheduler(s)),
+        ("kubelet.yaml", node::kubelet(s)),
+        ("kube-proxy.yaml", node::kube_proxy(s)),
+        ("containerd.toml", node::containerd(s)),
+        ("cni/10-antihate.conflist", node::cni(s)),
+        ("resolv.conf", node::resolv_conf(s)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::layout::Layout;
+    use crate::host::settings::CgroupVersion;
+    use std::path::Path;
+
+    fn settings() -> Settings {
+        Settings {
+            layout: Layout::new(Path::new("/var/lib/antihate")),
+            payload: "/var/lib/antihate/current".into(),
+            node: "leaf".into(),
+            node_ip: [192, 0, 2, 7].into(),
+            cgroups: CgroupVersion::V2,
+            restrict_oom: false,
+            bridge_netfilter: true,
+            resolvers: vec!["192.0.2.53".parse().unwrap()],
+        }
+    }
+
+    fn golden(name: &str, text: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/host").join(name);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, text).unwrap();
+        }
+        let want = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(text, want, "{name} differs; UPDATE_GOLDEN=1 rewrites it");
+    }
+
+    #[test]
+    fn rendered_files_are_as_recorded() {
+        for (name, text) in files(&settings()) {
+            golden(&name.replace('/', "-"), &text);
+        }
+    }
+
+    #[test]
+    fn command_lines_are_as_recorded() {
+        let text: String = commands::all(&settings())
+            .iter()
+            .map(|c| format!("{} {}\n  {}\n", c.program.display(), c.name, c.args.join("\n  ")))
+            .collect();
+        golden("commands.txt", &text);
+    }
+
+    #[test]
+    fn a_host_without_the_capability_restricts_oom_scores_and_one_without_bridge_netfilter_masquerades() {
+        let poor = Settings { restrict_oom: true, bridge_netfilter: false, ..settings() };
+        assert!(node::containerd(&poor).contains("restrict_oom_score_adj = true"));
+        assert!(node::kube_proxy(&poor).contains("\"masqueradeAll\": true"));
+        assert!(node::kube_proxy(&settings()).contains("\"masqueradeAll\": false"));
+    }
+
+    #[test]
+    fn every_yaml_and_toml_can_be_read_back() {
+        for (name, text) in files(&settings()) {
+            match name.rsplit('.').next() {
+                Some("yaml") => drop(serde_yaml_ng::from_str::<serde_json::Value>(&text).expect(name)),
+                Some("toml") => drop(text.parse::<toml::Table>().expect(name)),
+                Some("conflist") => drop(serde_json::from_str::<serde_json::Value>(&text).expect(name)),
+                _ => assert!(text.starts_with("#"), "{name}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Configuration of what runs on every node: kubelet, kube-proxy, containerd, CNI.
+
+use crate::host::settings::{BRIDGE, DNS_IP, NODE_POD_CIDR, PAUSE_IMAGE, POD_CIDR, Settings};
+use serde_json::json;
+
+/// Name of the CNI network; also names what it leaves behind.
+pub const NETWORK: &str = "antihate";
+
+fn pretty(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).expect("plain data") + "\n"
+}
+
+/// The kubelet's configuration (JSON, which is YAML). Images are never collected: there is no registry to get them back from.
+pub fn kubelet(s: &Settings) -> String {
+    let pki = s.layout.pki();
+    pretty(&json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "failCgroupV1": false,
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": format!("/{}", s.layout.cgroup()),
+        "containerRuntimeEndpoint": format!("unix://{}", s.layout.containerd_socket().display()),
+        "clusterDNS": [DNS_IP.to_string()],
+        "clusterDomain": "cluster.local",
+        "resolvConf": s.etc("resolv.conf"),
+        "address": s.node_ip.to_string(),
+        "port": 10250,
+        "readOnlyPort": 0,
+        "healthzBindAddress": "127.0.0.1",
+        "healthzPort": 10248,
+        "tlsCertFile": pki.join("kubelet-server.crt"),
+        "tlsPrivateKeyFile": pki.join("kubelet-server.key"),
+        "tlsMinVersion": "VersionTLS12",
+        "authentication": {
+            "anonymous": {"enabled": false},
+            "webhook": {"enabled": true},
+            "x509": {"clientCAFile": pki.join("ca.crt")},
+        },
+        "authorization": {"mode": "Webhook"},
+        "podLogsDir": s.layout.kubernetes().join("pod-logs"),
+        "staticPodPath": "",
+        "rotateCertificates": false,
+        "serializeImagePulls": false,
+        "imageGCHighThresholdPercent": 100,
+        "imageGCLowThresholdPercent": 99,
+        "evictionHard": {"memory.available": "200Mi", "nodefs.available": "1Gi", "imagefs.available": "1Gi"},
+        "evictionMinimumReclaim": {},
+        "systemReserved": {"memory": "768Mi"},
+        "enforceNodeAllocatable": ["pods"],
+        "failSwapOn": false,
+        "containerLogMaxSize": "10Mi",
+        "containerLogMaxFiles": 3,
+        "nodeStatusUpdateFrequency": "5s",
+        "shutdownGracePeriod": "0s",
+        "logging": {"format": "text"},
+    }))
+}
+
+/// kube-proxy in nftables mode; it leaves the kernel's connection limits alone, which a network namespace may not change.
+pub fn kube_proxy(s: &Settings) -> String {
+    pretty(&json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "nftables",
+        "clusterCIDR": POD_CIDR,
+        "detectLocalMode": "ClusterCIDR",
+        "hostnameOverride": s.node,
+        "bindAddress": s.node_ip.to_string(),
+        "healthzBindAddress": "127.0.0.1:10256",
+        "metricsBindAddress": "127.0.0.1:10249",
+        "clientConnection": {"kubeconfig": s.layout.pki().join("kube-proxy.kubeconfig")},
+        "nftables": {"masqueradeAll": !s.bridge_netfilter, "minSyncPeriod": "1s", "syncPeriod": "30s"},
+        "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+    }))
+}
+
+/// containerd with root, state and sockets of its own, and the payload's runc.
+pub fn containerd(s: &Settings) -> String {
+    let (root, run) = (s.layout.kubernetes(), &s.layout.run);
+    format!(
+        r#"version = 3
+root = "{root}/containerd"
+state = "{run}/containerd"
+disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.tracing", "io.containerd.tracing.processor.v1.otlp"]
+
+[grpc]
+address = "{socket}"
+
+[ttrpc]
+address = "{socket}.ttrpc"
+
+[plugins."io.containerd.cri.v1.images"]
+snapshotter = "overlayfs"
+
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "{PAUSE_IMAGE}"
+
+[plugins."io.containerd.cri.v1.runtime"]
+restrict_oom_score_adj = {oom}
+netns_mounts_under_state_dir = true
+enable_unprivileged_ports = true
+enable_unprivileged_icmp = true
+
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = ["{cni}"]
+conf_dir = "{etc}/cni"
+
+[plugins."io.containerd.cri.v1.runtime".containerd]
+default_runtime_name = "runc"
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+BinaryName = "{runc}"
+SystemdCgroup = false
+"#,
+        root = root.display(),
+        run = run.display(),
+        socket = s.layout.containerd_socket().display(),
+        oom = s.restrict_oom,
+        cni = s.program("cni").display(),
+        etc = s.layout.rendered().display(),
+        runc = s.program("runc").display(),
+    )
+}
+
+/// Pods hang on one bridge, get addresses from this node's range, and leave it masqueraded.
+pub fn cni(s: &Settings) -> String {
+    let data = s.layout.kubernetes().join("cni");
+    pretty(&json!({
+        "cniVersion": "1.0.0",
+        "name": NETWORK,
+        "plugins": [
+            {
+                "type": "bridge", "bridge": BRIDGE, "isGateway": true, "ipMasq": true, "ipMasqBackend": "nftables",
+                "hairpinMode": true,
+                "ipam": {
+                    "type": "host-local", "dataDir": data,
+                    "ranges": [[{"subnet": NODE_POD_CIDR}]],
+                    "routes": [{"dst": "0.0.0.0/0"}],
+                },
+            },
+            {"type": "portmap", "capabilities": {"portMappings": true}, "backend": "nftables"},
+        ],
+    }))
+}
+
+/// What pods with the host's DNS (CoreDNS, which asks on their behalf) get to resolve names outside the cluster.
+pub fn resolv_conf(s: &Settings) -> String {
+    let head = "# Resolvers of the host, without those on its loopback.\n".to_string();
+    s.resolvers.iter().fold(head, |text, address| format!("{text}nameserver {address}\n"))
+}

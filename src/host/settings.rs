@@ -1,0 +1,79 @@
+//! What one node is made of, resolved: everything that its rendered configuration depends on.
+
+use crate::config::layout::Layout;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+/// Version of the control-group hierarchy that the host mounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupVersion {
+    /// One hierarchy a controller.
+    V1,
+    /// One hierarchy for all.
+    V2,
+}
+
+/// One node, resolved.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where everything lies.
+    pub layout: Layout,
+    /// The unpacked Kubernetes payload.
+    pub payload: PathBuf,
+    /// Name of the node: a valid DNS label.
+    pub node: String,
+    /// Address of the node, on one of its links.
+    pub node_ip: Ipv4Addr,
+    /// Control groups of this host.
+    pub cgroups: CgroupVersion,
+    /// True where the host may not lower an oom_score_adj (no CAP_SYS_RESOURCE).
+    pub restrict_oom: bool,
+    /// True where the kernel passes bridged packets to netfilter; otherwise service traffic is masqueraded.
+    pub bridge_netfilter: bool,
+    /// Resolvers of the host that a pod can reach.
+    pub resolvers: Vec<std::net::IpAddr>,
+}
+
+/// Port of the API server.
+pub const API_PORT: u16 = 6443;
+/// Address range of services.
+pub const SERVICE_CIDR: &str = "10.43.0.0/16";
+/// Address of the service `kubernetes.default`.
+pub const SERVICE_IP: Ipv4Addr = Ipv4Addr::new(10, 43, 0, 1);
+/// Address of the cluster's DNS.
+pub const DNS_IP: Ipv4Addr = Ipv4Addr::new(10, 43, 0, 10);
+/// Address range of all pods of the cluster.
+pub const POD_CIDR: &str = "10.42.0.0/16";
+/// Address range of this node's pods.
+pub const NODE_POD_CIDR: &str = "10.42.0.0/24";
+/// The bridge that pods hang on.
+pub const BRIDGE: &str = "antihate-pods";
+/// The image that holds a pod's namespaces.
+pub const PAUSE_IMAGE: &str = "antihate.local/pause:3.10.2";
+/// TCP ports on the host that the components listen on, with the component.
+pub const PORTS: [(u16, &str); 7] = [
+    (API_PORT, "kube-apiserver"),
+    (10250, "kubelet"),
+    (10248, "kubelet health"),
+    (10257, "kube-controller-manager"),
+    (10259, "kube-scheduler"),
+    (10256, "kube-proxy health"),
+    (10249, "kube-proxy metrics"),
+];
+
+impl Settings {
+    /// Path of a file in the payload.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.payload.join(name)
+    }
+
+    /// Path of a rendered configuration file.
+    pub fn etc(&self, name: &str) -> PathBuf {
+        self.layout.rendered().join(name)
+    }
+
+    /// PATH of the children: our shim, runc and nft come first.
+    pub fn path(&self) -> String {
+        format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", self.payload.display())
+    }
+}

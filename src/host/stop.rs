@@ -1,0 +1,66 @@
+//! Ends the node: what takes work first, then the containers with a deadline, then what they need. Nothing is left running.
+
+use super::kubernetes::Running;
+use super::settings::Settings;
+use crate::config::layout::Layout;
+use crate::process::cgroup::{self, Cgroup};
+use crate::process::{mounts, scan};
+use crate::status::Problem;
+use nix::sys::signal::Signal;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Time for containers to end by themselves: PostgreSQL and Kafka write their last state.
+const CONTAINERS: Duration = Duration::from_secs(30);
+
+/// Ends everything of the node, gracefully while `running` holds its components; blocks.
+pub fn all(s: &Settings, running: Option<Running>) -> Result<(), Problem> {
+    if let Some(mut running) = running {
+        running.stop(&["kube-proxy", "kubelet"]);
+        end_containers(&s.layout, CONTAINERS);
+        // containerd sees its tasks end and lets the shims go.
+        wait(Duration::from_secs(5), || !scan::marked(&s.layout.data).iter().any(|p| p.name.starts_with("containerd-shim")));
+        running.stop(&["kube-scheduler", "kube-controller-manager", "kube-apiserver", "kine", "containerd"]);
+    }
+    leftovers(&s.layout)
+}
+
+/// Ends what is left without any help of ours: containers, shims, components; then their mounts. Blocks.
+pub fn leftovers(layout: &Layout) -> Result<(), Problem> {
+    end_containers(layout, CONTAINERS);
+    let pids: Vec<i32> = scan::marked(&layout.data).into_iter().map(|p| p.pid).collect();
+    let left = scan::end(&pids, Duration::from_secs(10));
+    if !left.is_empty() {
+        return Err(Problem::new("STP-101", "processes of this node do not end", format!("process {left:?} hangs in the kernel"), "restart this host"));
+    }
+    let mut stuck = mounts::unmount_below(&layout.run);
+    stuck.extend(mounts::unmount_below(&layout.kubernetes()));
+    match stuck.first() {
+        None => Ok(()),
+        Some(point) => Err(Problem::new("STP-102", "a mount of this node stays", point.display().to_string(), "restart this host")),
+    }
+}
+
+/// Asks every container's own program to end, waits, then ends whatever is left in the pods' control groups.
+fn end_containers(layout: &Layout, limit: Duration) {
+    let pods = Cgroup::new(Path::new(cgroup::MOUNT), &layout.cgroup()).child("kubepods");
+    let ask = || pods.processes().into_iter().filter(|p| scan::is_container_init(*p)).for_each(|p| scan::send(p, Signal::SIGTERM));
+    ask();
+    if !wait(limit, || pods.processes().is_empty()) {
+        tracing::warn!(processes = pods.processes().len(), "containers did not end in time; they are ended now");
+    }
+    scan::end(&pods.processes(), Duration::from_secs(10));
+}
+
+fn wait(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + limit;
+    loop {
+        if done() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,217 @@
+//! The host process: from an empty disk to a running node, each step idempotent, killed anywhere it goes on.
+//!
+//! A step takes what the step before it made, so a wrong order cannot be written. A failed step is shown and tried again;
+//! only a damaged payload ends the process, because no second try can help there.
+
+use super::board::{self, Board};
+use super::kubernetes::{self, Running};
+use super::probe::Tls;
+use super::settings::{API_PORT, SERVICE_IP, Settings};
+use super::{images, prepare, stop};
+use crate::payload::{self, Payload};
+use crate::pki::cluster::{self, ClusterNames};
+use crate::status::{Component, Problem, StepState};
+use chrono::Utc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+/// What the node's parts share.
+#[derive(Clone)]
+pub struct Node {
+    /// The node, resolved.
+    pub settings: Arc<Settings>,
+    /// What was carried or given.
+    pub payload: Arc<Payload>,
+    /// Where its state is published.
+    pub board: Board,
+    /// Ends everything.
+    pub stop: CancellationToken,
+    running: Arc<Mutex<Option<Running>>>,
+}
+
+/// Waits between tries of a failed step.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Proof that the host is prepared.
+pub struct Prepared;
+/// Proof that the distribution lies unpacked.
+pub struct Unpacked;
+/// The keys, with a client that uses them.
+pub struct Keys {
+    /// Asks this host's components.
+    pub tls: Tls,
+}
+
+impl Node {
+    /// A node that has not begun.
+    pub fn new(settings: Settings, payload: Payload, board: Board, stop: CancellationToken) -> Node {
+        Node { settings: Arc::new(settings), payload: Arc::new(payload), board, stop, running: Arc::default() }
+    }
+
+    /// Brings the node up and keeps it so until stop is asked for; then ends everything in order.
+    pub async fn run(&self) -> Result<(), Problem> {
+        let brought = tokio::select! {
+            () = self.stop.cancelled() => Ok(()),
+            result = self.bring_up() => result,
+        };
+        let settings = self.settings.clone();
+        let running = self.running.lock().await.take();
+        let ended = tokio::task::spawn_blocking(move || stop::all(&settings, running)).await;
+        brought.and(ended.unwrap_or_else(|e| Err(Problem::new("STP-103", "stopping broke off", e.to_string(), "run `antihate stop`"))))
+    }
+
+    async fn bring_up(&self) -> Result<(), Problem> {
+        let prepared = self.until_done("prepare", || self.prepare()).await?;
+        let unpacked = self.until_done("unpack", || self.unpack(&prepared)).await?;
+        let keys = self.until_done("keys", || self.keys(&unpacked)).await?;
+        tokio::try_join!(self.until_done("kubernetes", || self.kubernetes(&keys)), self.until_done("images", || self.images(&keys)))?;
+        self.watch(&keys).await
+    }
+
+    /// Runs a step until it succeeds.
+    async fn until_done<T, F: Future<Output = Result<T, Problem>>>(&self, id: &str, mut work: impl FnMut() -> F) -> Result<T, Problem> {
+        for attempt in 1.. {
+            self.board.step(id, StepState::Running { percent: None, attempt }, "");
+            match work().await {
+                Ok(made) => {
+                    let detail = self.board.subscribe().borrow().steps.iter().find(|s| s.id == id).map(|s| s.detail.clone());
+                    self.board.step(id, StepState::Done, detail.unwrap_or_default());
+                    return Ok(made);
+                }
+                Err(problem) => {
+                    board::log_failure(id, &problem);
+                    let hopeless = problem.code.starts_with("UNP-2");
+                    self.board.step(id, StepState::Failed { problem: problem.clone() }, "");
+                    if hopeless {
+                        return Err(problem);
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+        unreachable!("a step is tried until it succeeds")
+    }
+
+    fn running(&self, id: &str, percent: Option<u8>, detail: impl Into<String>) {
+        self.board.step(id, StepState::Running { percent, attempt: 1 }, detail);
+    }
+
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Node) -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
+        let node = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&node)).await;
+        done.unwrap_or_else(|e| Err(Problem::new("PRE-109", "a step broke off", e.to_string(), "report this, with the log")))
+    }
+
+    async fn prepare(&self) -> Result<Prepared, Problem> {
+        self.blocking(|node| {
+            let s = &node.settings;
+            prepare::folders(s)?;
+            let ended = prepare::leftovers(s)?;
+            prepare::control_groups(s)?;
+            prepare::kernel()?;
+            prepare::configuration(s)?;
+            node.running("prepare", None, if ended > 0 { format!("{ended} processes of an earlier run ended") } else { String::new() });
+            Ok(Prepared)
+        })
+        .await
+    }
+
+    async fn unpack(&self, _: &Prepared) -> Result<Unpacked, Problem> {
+        self.blocking(|node| {
+            let data = &node.settings.layout.data;
+            let percent = |done: u64, total: u64| Some((done * 100 / total.max(1)).min(100) as u8);
+            node.payload.verify_once(data, &|done, total| node.running("unpack", percent(done, total), "verifying")).map_err(|e| e.problem())?;
+            let space = |path: &std::path::Path| fs2::available_space(path);
+            let mut progress = |done, total| node.running("unpack", percent(done, total), "unpacking");
+            let unpacked = payload::unpack_kubernetes(&node.payload, data, &space, &mut progress).map_err(|e| e.problem())?;
+            let models = payload::unpack_models(&node.payload, data, &space).map_err(|e| e.problem())?;
+            let mb = unpacked.written as f64 / 1e6;
+            node.running("unpack", Some(100), if unpacked.written > 0 { format!("{mb:.0} MB, {} models", models.len()) } else { "was unpacked already".into() });
+            Ok(Unpacked)
+        })
+        .await
+    }
+
+    async fn keys(&self, _: &Unpacked) -> Result<Keys, Problem> {
+        self.blocking(|node| {
+            let s = &node.settings;
+            let names = ClusterNames { node: s.node.clone(), node_ip: s.node_ip, service_ip: SERVICE_IP, api_port: API_PORT };
+            let failed = |what: &dyn std::error::Error| {
+                let cause = std::error::Error::source(what).map(|e| e.to_string()).unwrap_or_default();
+                Problem::new("KEY-101", what.to_string(), cause, format!("see that {} is whole and writable", s.layout.pki().display()))
+            };
+            let made = cluster::ensure(&s.layout.pki(), &names, time::OffsetDateTime::now_utc()).map_err(|e| failed(&e))?;
+            node.running("keys", None, if made.is_empty() { "were there".into() } else { format!("{} made", made.len()) });
+            Ok(Keys { tls: Tls::new(&s.layout.pki()).map_err(|e| failed(&e))? })
+        })
+        .await
+    }
+
+    async fn kubernetes(&self, keys: &Keys) -> Result<(), Problem> {
+        let s = &self.settings;
+        if self.running.lock().await.is_none() {
+            self.running("kubernetes", None, "starting the API server");
+            let begun = Running::start(s)?;
+            *self.running.lock().await = Some(begun);
+        }
+        self.wait_for(keys, "kube-apiserver", Duration::from_secs(120)).await?;
+        if let Some(running) = self.running.lock().await.as_mut() {
+            running.start_rest(s)?;
+        }
+        self.running("kubernetes", None, "waiting for the node to be Ready");
+        for _ in 0..2400 {
+            if kubernetes::node_ready(s, &keys.tls).await.unwrap_or(false) {
+                self.running("kubernetes", None, "the node is Ready");
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(Problem::new("KUB-203", "the node does not become Ready", "the kubelet does not report it", "read `antihate logs kubelet`"))
+    }
+
+    async fn wait_for(&self, keys: &Keys, name: &str, limit: Duration) -> Result<(), Problem> {
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            let Err(last) = kubernetes::ask(&self.settings, &keys.tls, name).await else { return Ok(()) };
+            if tokio::time::Instant::now() > deadline {
+                let states = self.states().await;
+                return Err(kubernetes::silent(&self.settings, name, &last, &states));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn states(&self) -> Vec<(&'static str, crate::process::supervisor::State)> {
+        self.running.lock().await.as_ref().map(Running::states).unwrap_or_default()
+    }
+
+    async fn images(&self, keys: &Keys) -> Result<(), Problem> {
+        self.wait_for(keys, "containerd", Duration::from_secs(60)).await?;
+        self.blocking(|node| {
+            let imported = images::import(&node.settings, &node.payload, &mut |done| node.running("images", None, format!("{} MB sent", done / 1_000_000)))?;
+            node.running("images", None, if imported.is_empty() { "were imported already".into() } else { format!("{} imported", imported.len()) });
+            Ok(())
+        })
+        .await
+    }
+
+    /// Looks after the components' health until stop is asked for.
+    async fn watch(&self, keys: &Keys) -> Result<(), Problem> {
+        loop {
+            let mut all = Vec::new();
+            for (name, state) in self.states().await {
+                let asked = kubernetes::ask(&self.settings, &keys.tls, name).await;
+                let detail = match (&asked, &state.last_end) {
+                    (Ok(()), _) => String::new(),
+                    (Err(e), None) => e.to_string(),
+                    (Err(e), Some(end)) => format!("{e}; it {end}"),
+                };
+                all.push(Component { name: name.into(), place: "host".into(), healthy: asked.is_ok(), detail, restarts: state.restarts, since: Utc::now() });
+            }
+            self.board.components(true, all);
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The cluster's own keys: two authorities, a certificate for every component, kubeconfigs, the service-account key
+//! and the key that encrypts secrets at rest. Made once and kept; a leaf is renewed when its specification changes
+//! or two thirds of its life are over. Nothing here leaves the host.
+
+use super::kit::{self, Leaf};
+use crate::files;
+use base64::Engine;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use time::{Duration, OffsetDateTime};
+
+/// Why keys could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PkiError {
+    /// A file could not be read or written.
+    #[error("cannot write {}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    /// A key or certificate could not be made or read.
+    #[error("cannot make or read the certificate {name}")]
+    Certificate { name: String, source: rcgen::Error },
+}
+
+/// What the cluster's certificates depend on.
+#[derive(Clone, Debug)]
+pub struct ClusterNames {
+    /// Name of the node.
+    pub node: String,
+    /// Address of the node.
+    pub node_ip: Ipv4Addr,
+    /// Address of the service `kubernetes.default`.
+    pub service_ip: Ipv4Addr,
+    /// Port of the API server.
+    pub api_port: u16,
+}
+
+/// Life of a leaf certificate.
+const LIFE: Duration = Duration::days(365);
+
+fn leaf(file: &str, cn: &str, org: Option<&str>, sans: Vec<String>, server: bool, client: bool) -> Leaf {
+    Leaf { file: file.into(), cn: cn.into(), org: org.map(String::from), sans, server, client }
+}
+
+/// The leaves of the cluster authority, as a pure function of the names.
+pub fn leaves(names: &ClusterNames) -> Vec<Leaf> {
+    let local = || vec!["localhost".to_string(), "127.0.0.1".to_string()];
+    let mut api = local();
+    api.extend(["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"].map(String::from));
+    api.extend([names.node.clone(), names.node_ip.to_string(), names.service_ip.to_string()]);
+    let mut serving = local();
+    serving.extend([names.node.clone(), names.node_ip.to_string()]);
+    let node_user = format!("system:node:{}", names.node);
+    vec![
+        leaf("apiserver", "kube-apiserver", None, api, true, false),
+        leaf("components", "antihate-components", None, local(), true, false),
+        leaf("kubelet-server", &node_user, Some("system:nodes"), serving, true, false),
+        leaf("kubelet", &node_user, Some("system:nodes"), vec![], false, true),
+        leaf("apiserver-kubelet-client", "kube-apiserver", Some("system:masters"), vec![], false, true),
+        leaf("controller-manager", "system:kube-controller-manager", None, vec![], false, true),
+        leaf("scheduler", "system:kube-scheduler", None, vec![], false, true),
+        leaf("kube-proxy", "system:kube-proxy", None, vec![], false, true),
+        leaf("admin", "antihate-admin", Some("system:masters"), vec![], false, true),
+    ]
+}
+
+/// Which leaves also get a kubeconfig.
+pub const KUBECONFIGS: [&str; 5] = ["kubelet", "controller-manager", "scheduler", "kube-proxy", "admin"];
+
+/// Makes what is missing in `dir`; returns the names of what was made.
+pub fn ensure(dir: &Path, names: &ClusterNames, now: OffsetDateTime) -> Result<Vec<String>, PkiError> {
+    let mut made = Vec::new();
+    let ca = kit::authority(dir, "ca", "antihate-cluster", now)?;
+    for leaf in leaves(names) {
+        if ca.ensure(dir, &leaf, LIFE, now)? {
+            made.push(leaf.file);
+        }
+    }
+    let front = kit::authority(dir, "front-proxy-ca", "antihate-front-proxy", now)?;
+    let client = leaf("front-proxy-client", "front-proxy-client", None, vec![], false, true);
+    if front.ensure(dir, &client, LIFE, now)? {
+        made.push(client.file);
+    }
+    for user in KUBECONFIGS {
+        let path = dir.join(format!("{user}.kubeconfig"));
+        let text = kubeconfig(user, &ca.pem, &read(dir, user, "crt")?, &read(dir, user, "key")?, names.api_port);
+        files::replace_if_changed(&path, text.as_bytes(), 0o600).map_err(|source| PkiError::File { path, source })?;
+    }
+    service_account_key(dir, &mut made)?;
+    encryption_key(dir, &mut made)?;
+    Ok(made)
+}
+
+fn read(dir: &Path, name: &str, ending: &str) -> Result<String, PkiError> {
+    let path = dir.join(format!("{name}.{ending}"));
+    std::fs::read_to_string(&path).map_err(|source| PkiError::File { path, source })
+}
+
+/// A kubeconfig that carries everything it needs; JSON, which is YAML.
+pub fn kubeconfig(user: &str, ca: &str, crt: &str, key: &str, port: u16) -> String {
+    let b64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let value = serde_json::json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "antihate",
+        "clusters": [{"name": "antihate", "cluster": {"server": format!("https://127.0.0.1:{port}"), "certificate-authority-data": b64(ca)}}],
+        "users": [{"name": user, "user": {"client-certificate-data": b64(crt), "client-key-data": b64(key)}}],
+        "contexts": [{"name": "antihate", "context": {"cluster": "antihate", "user": user}}],
+    });
+    serde_json::to_string_pretty(&value).expect("plain data")
+}
+
+fn service_account_key(dir: &Path, made: &mut Vec<String>) -> Result<(), PkiError> {
+    let (key, public) = (dir.join("sa.key"), dir.join("sa.pub"));
+    if key.exists() && public.exists() {
+        return Ok(());
+    }
+    let pair = rcgen::KeyPair::generate().map_err(|source| PkiError::Certificate { name: "sa".into(), source })?;
+    files::replace(&key, pair.serialize_pem().as_bytes(), 0o600).map_err(|source| PkiError::File { path: key, source })?;
+    files::replace(&public, pair.public_key_pem().as_bytes(), 0o644).map_err(|source| PkiError::File { path: public, source })?;
+    made.push("sa".into());
+    Ok(())
+}
+
+fn encryption_key(dir: &Path, made: &mut Vec<String>) -> Result<(), PkiError> {
+    let path = dir.join("encryption.yaml");
+    if path.exists() {
+        return Ok(());
+    }
+    let secret = base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>());
+    let text = encryption_config(&secret);
+    files::replace(&path, text.as_bytes(), 0o600).map_err(|source| PkiError::File { path, source })?;
+    made.push("encryption".into());
+    Ok(())
+}
+
+/// Secrets are written with XSalsa20-Poly1305; what was written in the clear before stays readable.
+fn encryption_config(secret: &str) -> String {
+    format!(
+        "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n- resources: [secrets]\n  providers:\n  - secretbox:\n      keys:\n      - name: first\n        secret: {secret}\n  - identity: {{}}\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> ClusterNames {
+        ClusterNames { node: "leaf".into(), node_ip: [10, 9, 0, 2].into(), service_ip: [10, 100, 0, 1].into(), api_port: 6443 }
+    }
+
+    #[test]
+    fn a_second_call_makes_nothing_and_a_new_address_renews_only_what_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = OffsetDateTime::now_utc();
+        assert!(ensure(dir.path(), &names(), now).unwrap().len() > 10);
+        assert_eq!(ensure(dir.path(), &names(), now).unwrap(), Vec::<String>::new());
+        let moved = ClusterNames { node_ip: [10, 9, 0, 3].into(), ..names() };
+        assert_eq!(ensure(dir.path(), &moved, now).unwrap(), ["apiserver", "kubelet-server"]);
+    }
+
+    #[test]
+    fn leaves_are_renewed_in_the_last_third_of_their_life() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = OffsetDateTime::now_utc();
+        ensure(dir.path(), &names(), now).unwrap();
+        assert!(ensure(dir.path(), &names(), now + Duration::days(200)).unwrap().is_empty());
+        assert!(ensure(dir.path(), &names(), now + Duration::days(300)).unwrap().contains(&"admin".to_string()));
+    }
+
+    #[test]
+    fn the_api_server_certificate_names_every_way_to_reach_it_and_chains_to_the_authority() {
+        let dir = tempfile::tempdir().unwrap();
+        ensure(dir.path(), &names(), OffsetDateTime::now_utc()).unwrap();
+        let pem = |f: &str| x509_parser::pem::parse_x509_pem(&std::fs::read(dir.path().join(f)).unwrap()).unwrap().1;
+        let (ca, api) = (pem("ca.crt"), pem("apiserver.crt"));
+        let (ca, api) = (ca.parse_x509().unwrap(), api.parse_x509().unwrap());
+        api.verify_signature(Some(ca.public_key())).unwrap();
+        let sans = format!("{:?}", api.subject_alternative_name().unwrap().unwrap().value);
+        for name in ["kubernetes.default.svc.cluster.local", "localhost", "[10, 9, 0, 2]", "[10, 100, 0, 1]", "[127, 0, 0, 1]"] {
+            assert!(sans.contains(name), "{name} is missing in {sans}");
+        }
+    }
+
+    #[test]
+    fn keys_can_be_read_by_their_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        ensure(dir.path(), &names(), OffsetDateTime::now_utc()).unwrap();
+        for file in ["ca.key", "apiserver.key", "sa.key", "encryption.yaml", "admin.kubeconfig"] {
+            assert_eq!(std::fs::metadata(dir.path().join(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What all routes share: the node behind the page, PIN and sessions, templates, audit; and how each is asked.
+
+use super::audit::Audit;
+use super::pin::{PinLock, Verdict};
+use super::render::Pages;
+use super::session::{Id, Session, Sessions};
+use super::view;
+use super::{Provider, pin_file};
+use crate::domain::Analysis;
+use crate::status::Problem;
+use crate::web::guard::network;
+use axum::http::{HeaderMap, header};
+use chrono::Utc;
+use minijinja::{Value, context};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+/// No page waits longer for posts or log lines.
+const ANSWER: Duration = Duration::from_millis(900);
+/// Posts of the list.
+pub const POSTS: usize = 20;
+/// Live pages at one time.
+const LIVE: usize = 32;
+
+/// What is told beside the PIN.
+#[derive(Clone)]
+pub struct Told {
+    /// Addresses of the page.
+    pub addresses: Vec<String>,
+    /// SHA-256 of its certificate.
+    pub fingerprint: String,
+    /// Certificate of the node's authority, PEM.
+    pub authority: String,
+}
+
+/// The shared state of the page.
+pub struct Desk {
+    pub provider: Arc<dyn Provider>,
+    pub pages: Pages,
+    pub audit: Audit,
+    pub live: Arc<Semaphore>,
+    pub stop: CancellationToken,
+    lock: Mutex<PinLock>,
+    sessions: Mutex<Sessions>,
+    pin_file: PathBuf,
+    told: Mutex<Told>,
+}
+
+impl Desk {
+    /// A desk with a fresh PIN, which is not told yet.
+    pub fn new(provider: Arc<dyn Provider>, pages: Pages, audit: Audit, pin_file: PathBuf, told: Told) -> Self {
+        let lock = Mutex::new(PinLock::new(Instant::now()));
+        let (live, stop) = (Arc::new(Semaphore::new(LIVE)), CancellationToken::new());
+        Desk { provider, pages, audit, live, stop, lock, sessions: Mutex::default(), pin_file, told: Mutex::new(told) }
+    }
+
+    /// The PIN in force.
+    pub fn pin(&self) -> String {
+        held(&self.lock).shown()
+    }
+
+    /// Writes the PIN in force for root to read.
+    pub fn tell_pin(&self) -> std::io::Result<()> {
+        let (pin, left) = {
+            let lock = held(&self.lock);
+            (lock.shown(), lock.left(Instant::now()))
+        };
+        let until = Utc::now() + chrono::Duration::from_std(left).unwrap_or_default();
+        let told = self.told();
+        pin_file::write(&self.pin_file, &pin_file::render(&pin, until, &told.addresses, &told.fingerprint))
+    }
+
+    /// What is told beside the PIN at this moment.
+    pub fn told(&self) -> Told {
+        held(&self.told).clone()
+    }
+
+    /// Addresses or certificate have changed.
+    pub fn retell(&self, told: Told) {
+        self.pages.set_fingerprint(&told.fingerprint);
+        *held(&self.told) = told;
+        self.tell_or_warn();
+    }
+
+    /// Renews an expired PIN; called every few seconds.
+    pub fn tick(&self) {
+        let renewed = held(&self.lock).expire(Instant::now());
+        if renewed {
+            self.tell_or_warn();
+        }
+    }
+
+    /// One try with a PIN; a new PIN is told at once.
+    pub fn attempt(&self, client: IpAddr, typed: &str) -> Verdict {
+        let verdict = held(&self.lock).attempt(network(client), typed, Instant::now());
+        if matches!(verdict, Verdict::Open | Verdict::Renewed) {
+            self.tell_or_warn();
+        }
+        verdict
+    }
+
+    fn tell_or_warn(&self) {
+        if let Err(error) = self.tell_pin() {
+            tracing::error!(%error, "the new PIN cannot be written; no one can open the page until it can");
+        }
+    }
+
+    /// Opens a session: its cookie and its audit name.
+    pub fn open_session(&self) -> (Zeroizing<String>, String) {
+        let mut sessions = held(&self.sessions);
+        let (cookie, session) = sessions.open(Instant::now());
+        (cookie, session.label.clone())
+    }
+
+    /// The living session that a request names.
+    pub fn session_of(&self, headers: &HeaderMap) -> Option<Id> {
+        let cookies = headers.get(header::COOKIE)?.to_str().ok()?;
+        held(&self.sessions).find(cookies, Instant::now())
+    }
+
+    /// Ends a session.
+    pub fn close_session(&self, id: &Id) {
+        held(&self.sessions).close(id);
+    }
+
+    /// Reads or changes a session; `None` when it has ended. `acts` begins its idle time anew.
+    pub fn with<T>(&self, id: &Id, acts: bool, work: impl FnOnce(&mut Session) -> T) -> Option<T> {
+        let mut sessions = held(&self.sessions);
+        let now = Instant::now();
+        if acts { sessions.touch(id, now).map(work) } else { sessions.look(id, now).map(work) }
+    }
+
+    /// The newest posts, or why there are none to show.
+    pub async fn posts(&self) -> Result<Vec<Analysis>, Problem> {
+        let late = || Problem::new("PAG-303", "The posts cannot be read just now", "the store did not answer in time", "wait; the list comes back by itself");
+        tokio::time::timeout(ANSWER, self.provider.latest_posts(POSTS)).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Log lines of a component, or why there are none to show.
+    pub async fn log(&self, name: &str, lines: usize) -> Result<Vec<String>, Problem> {
+        let late = || Problem::new("PAG-304", "The log cannot be read just now", "it did not arrive in time", "wait a moment and load the page again");
+        let read = tokio::time::timeout(ANSWER, self.provider.component_log(name, lines)).await.unwrap_or_else(|_| Err(late()))?;
+        Ok(read.iter().map(|line| super::mask::visible(line)).collect())
+    }
+
+    /// What the live part of the home page needs, for one session; `None` when the session has ended.
+    pub async fn home(&self, id: &Id, acts: bool) -> Option<Value> {
+        let posts = self.posts().await;
+        let status = self.provider.status().borrow().clone();
+        let now = Utc::now();
+        self.with(id, acts, |session| {
+            let (list, problem) = match posts {
+                Ok(list) => (list.iter().map(|a| view::post(a, session.revealed.contains(&a.post.key()), now)).collect(), None),
+                Err(problem) => (Vec::new(), Some(problem)),
+            };
+            context! { node => view::node(&status, now), posts => list, posts_problem => problem, csrf => session.csrf.as_str(), unlocked => true }
+        })
+    }
+}
+
+/// A poisoned lock holds whole values here: every change under it is a single assignment.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,115 @@
+//! Templates and files of `web/`, carried in the binary. Names that end in `.html` are escaped by default.
+
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use minijinja::{Environment, UndefinedBehavior, Value, context};
+use sha2::{Digest, Sha256};
+use std::sync::{PoisonError, RwLock};
+
+const TEMPLATES: &[(&str, &str)] = &[
+    ("base.html", include_str!("../../web/base.html")),
+    ("macros.html", include_str!("../../web/macros.html")),
+    ("unlock.html", include_str!("../../web/unlock.html")),
+    ("preparing.html", include_str!("../../web/preparing.html")),
+    ("steps.html", include_str!("../../web/steps.html")),
+    ("home.html", include_str!("../../web/home.html")),
+    ("live.html", include_str!("../../web/live.html")),
+    ("post.html", include_str!("../../web/post.html")),
+    ("components.html", include_str!("../../web/components.html")),
+    ("log.html", include_str!("../../web/log.html")),
+    ("log-page.html", include_str!("../../web/log-page.html")),
+    ("enroll.html", include_str!("../../web/enroll.html")),
+    ("problem.html", include_str!("../../web/problem.html")),
+];
+
+/// Name, type and content of what the pages link to.
+const ASSETS: &[(&str, &str, &str)] = &[
+    ("page.css", "text/css; charset=utf-8", include_str!("../../web/page.css")),
+    ("page.js", "text/javascript; charset=utf-8", include_str!("../../web/page.js")),
+    ("icon.svg", "image/svg+xml", include_str!("../../web/icon.svg")),
+];
+
+/// The templates, ready to be filled.
+pub struct Pages {
+    environment: Environment<'static>,
+    fingerprint: RwLock<String>,
+}
+
+impl Pages {
+    /// Reads all templates; a broken one is a fault of the build, found by the tests.
+    pub fn new(node: &str, fingerprint: &str) -> Result<Pages, minijinja::Error> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_trim_blocks(true);
+        environment.set_lstrip_blocks(true);
+        for (name, text) in TEMPLATES {
+            environment.add_template(name, text)?;
+        }
+        environment.add_filter("in_query", |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>());
+        environment.add_global("version", env!("CARGO_PKG_VERSION"));
+        environment.add_global("node_name", node);
+        environment.add_global("assets", assets_hash());
+        Ok(Pages { environment, fingerprint: RwLock::new(fingerprint.to_owned()) })
+    }
+
+    /// The certificate was renewed: pages show the new fingerprint.
+    pub fn set_fingerprint(&self, fingerprint: &str) {
+        fingerprint.clone_into(&mut self.fingerprint.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A template filled with `context`.
+    pub fn text(&self, name: &str, values: Value) -> String {
+        let fingerprint = self.fingerprint.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let context = context! { fingerprint, ..values };
+        self.environment.get_template(name).and_then(|t| t.render(context)).unwrap_or_else(|error| {
+            tracing::error!(template = name, error = format!("{error:#}"), "a page cannot be shown");
+            "<p>PAG-500: this part of the page cannot be shown. Why: a fault in its template. Next: report it with the version below.</p>".to_owned()
+        })
+    }
+
+    /// A whole page.
+    pub fn page(&self, name: &str, context: Value) -> Response {
+        Html(self.text(name, context)).into_response()
+    }
+}
+
+/// Changes whenever a linked file changes, so that browsers may keep what they have.
+fn assets_hash() -> String {
+    let mut sum = Sha256::new();
+    ASSETS.iter().for_each(|(_, _, content)| sum.update(content));
+    hex::encode(&sum.finalize()[..6])
+}
+
+/// A linked file, kept by browsers for ever: its address holds its hash.
+pub fn asset(name: &str) -> Response {
+    let Some((_, kind, content)) = ASSETS.iter().find(|(n, _, _)| *n == name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let headers: [(HeaderName, &str); 2] = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    (headers, *content).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_is_read_and_nothing_in_web_is_inline_or_from_elsewhere() {
+        Pages::new("sample", "9C:41").expect("templates");
+        for (name, text) in TEMPLATES {
+            for banned in ["style=", "<style", "onclick", "onload", "javascript:", "|safe", "http://", "https://", "autoescape"] {
+                assert!(!text.contains(banned), "{name} holds {banned}");
+            }
+            assert!(text.matches("<script").count() == text.matches("<script src=\"/assets/").count(), "{name} holds an inline script");
+        }
+        for (name, _, text) in ASSETS {
+            assert!(!text.contains("//cdn") && !text.replace("http://www.w3.org/2000/svg", "").contains("http"), "{name} names another place");
+        }
+    }
+
+    #[test]
+    fn all_that_a_browser_gets_is_small() {
+        let all: usize = TEMPLATES.iter().map(|(_, t)| t.len()).chain(ASSETS.iter().map(|(_, _, t)| t.len())).sum();
+        assert!(all < 100 * 1024, "{all} bytes before any compression");
+    }
+}

@@ -1,0 +1,73 @@
+//! Showing the text of one post, and hiding it again. What cannot be noted in the audit log is not shown.
+
+use super::{Opened, foreign, refused, wants_part};
+use crate::domain::Analysis;
+use crate::setup::audit::Action;
+use crate::setup::desk::Desk;
+use crate::setup::session::{Id, Session};
+use crate::setup::view;
+use crate::status::Problem;
+use axum::Form;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use chrono::Utc;
+use minijinja::context;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Which post.
+#[derive(Deserialize)]
+pub struct Which {
+    csrf: String,
+    key: String,
+}
+
+/// Shows one text in this session.
+pub async fn reveal(
+    State(desk): State<Arc<Desk>>,
+    Opened(id): Opened,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    Form(which): Form<Which>,
+) -> Response {
+    let Some(Some(label)) = desk.with(&id, true, |s| s.sent(&which.csrf).then(|| s.label.clone())) else { return foreign(&desk) };
+    let analysis = match find(&desk, &which.key).await {
+        Ok(analysis) => analysis,
+        Err(problem) => return refused(&desk, StatusCode::NOT_FOUND, &problem),
+    };
+    if let Err(error) = desk.audit.note(&label, peer.ip(), Action::Reveal, Some(&which.key)) {
+        tracing::error!(%error, "the audit log cannot be written");
+        let problem = Problem::new("PAG-301", "The text stays masked", "that it was shown cannot be noted in the audit log", "make room on the data disk and try again");
+        return refused(&desk, StatusCode::SERVICE_UNAVAILABLE, &problem);
+    }
+    desk.with(&id, true, |s| s.reveal(&which.key));
+    answer(&desk, &id, &headers, &analysis)
+}
+
+/// Masks one text again.
+pub async fn mask(State(desk): State<Arc<Desk>>, Opened(id): Opened, headers: HeaderMap, Form(which): Form<Which>) -> Response {
+    let hide = |s: &mut Session| s.sent(&which.csrf).then(|| s.revealed.remove(&which.key));
+    let Some(Some(_)) = desk.with(&id, true, hide) else { return foreign(&desk) };
+    match find(&desk, &which.key).await {
+        Ok(analysis) => answer(&desk, &id, &headers, &analysis),
+        Err(_) => Redirect::to("/").into_response(), // it has left the list, masked
+    }
+}
+
+async fn find(desk: &Desk, key: &str) -> Result<Analysis, Problem> {
+    let gone = || Problem::new("PAG-302", "This post is not in the list any more", "newer posts have taken its place", "go back to the start page and choose another");
+    desk.posts().await?.into_iter().find(|a| a.post.key() == key).ok_or_else(gone)
+}
+
+/// The post alone for a script, otherwise back to its place in the list.
+fn answer(desk: &Desk, id: &Id, headers: &HeaderMap, analysis: &Analysis) -> Response {
+    let state = desk.with(id, true, |s| (s.revealed.contains(&analysis.post.key()), s.csrf.clone()));
+    let Some((revealed, csrf)) = state else { return foreign(desk) };
+    let post = view::post(analysis, revealed, Utc::now());
+    if wants_part(headers) {
+        return desk.pages.page("post.html", context! { post, csrf });
+    }
+    Redirect::to(&format!("/?still#{}", post.anchor)).into_response()
+}

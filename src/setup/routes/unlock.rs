@@ -1,0 +1,98 @@
+//! Opening and locking the page, and what may be seen before.
+
+use super::{Opened, foreign, wants_part};
+use crate::setup::audit::Action;
+use crate::setup::desk::Desk;
+use crate::setup::pin::Verdict;
+use crate::setup::session::COOKIE;
+use crate::setup::view;
+use crate::status::Problem;
+use axum::Form;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use chrono::Utc;
+use minijinja::context;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The field of the unlock form.
+#[derive(Deserialize)]
+pub struct PinForm {
+    pin: String,
+}
+
+/// What every form of an opened page carries.
+#[derive(Deserialize)]
+pub struct Bare {
+    pub(super) csrf: String,
+}
+
+/// The PIN form.
+pub async fn form(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
+    if desk.session_of(&headers).is_some() {
+        return Redirect::to("/").into_response();
+    }
+    shown(&desk, None)
+}
+
+fn shown(desk: &Desk, problem: Option<Problem>) -> Response {
+    let steps = view::preparing(&desk.provider.status().borrow(), Utc::now());
+    desk.pages.page("unlock.html", context! { steps, problem, unlocked => false })
+}
+
+/// One try with a PIN.
+pub async fn unlock(State(desk): State<Arc<Desk>>, ConnectInfo(peer): ConnectInfo<SocketAddr>, Form(form): Form<PinForm>) -> Response {
+    let verdict = desk.attempt(peer.ip(), &form.pin);
+    if verdict != Verdict::Open {
+        note_refusal(&desk, peer, verdict);
+        return (StatusCode::FORBIDDEN, shown(&desk, Some(problem(verdict)))).into_response();
+    }
+    let (cookie, label) = desk.open_session();
+    if let Err(error) = desk.audit.note(&label, peer.ip(), Action::Unlock, None) {
+        tracing::error!(%error, "the audit log cannot be written");
+    }
+    tracing::info!(from = %peer.ip(), session = %label, "the page was opened with the PIN");
+    let cookie = format!("{COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Strict", *cookie);
+    ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+}
+
+fn note_refusal(desk: &Desk, peer: SocketAddr, verdict: Verdict) {
+    if matches!(verdict, Verdict::Wait { .. }) {
+        return; // nothing was tried
+    }
+    if let Err(error) = desk.audit.note("", peer.ip(), Action::WrongPin, None) {
+        tracing::error!(%error, "the audit log cannot be written");
+    }
+}
+
+fn problem(verdict: Verdict) -> Problem {
+    let where_it_is = "read the PIN again: it is on the console, and `sudo antihate setup-pin` prints it";
+    match verdict {
+        Verdict::Wait { seconds } => Problem::new("PAG-202", "No PIN is taken just now", "there were too many wrong ones", format!("wait {seconds} s, then {where_it_is}")),
+        Verdict::Wrong { left } => {
+            let tries = if left == 1 { "1 try is".to_owned() } else { format!("{left} tries are") };
+            Problem::new("PAG-201", "This is not the PIN", format!("it is mistyped, used up or older than 10 minutes; {tries} left before a new one"), where_it_is)
+        }
+        _ => Problem::new("PAG-201", "This is not the PIN", "five tries were wrong, so there is a new PIN now", where_it_is),
+    }
+}
+
+/// The steps for who has no PIN at hand, refreshed by itself; a script gets only the list.
+pub async fn preparing(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
+    let steps = view::preparing(&desk.provider.status().borrow(), Utc::now());
+    let name = if wants_part(&headers) { "steps.html" } else { "preparing.html" };
+    desk.pages.page(name, context! { steps, unlocked => false })
+}
+
+/// Locks the page again.
+pub async fn lock(State(desk): State<Arc<Desk>>, Opened(id): Opened, ConnectInfo(peer): ConnectInfo<SocketAddr>, Form(form): Form<Bare>) -> Response {
+    let Some(Some(label)) = desk.with(&id, true, |s| s.sent(&form.csrf).then(|| s.label.clone())) else { return foreign(&desk) };
+    desk.close_session(&id);
+    if let Err(error) = desk.audit.note(&label, peer.ip(), Action::Lock, None) {
+        tracing::error!(%error, "the audit log cannot be written");
+    }
+    let gone = format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
+    ([(header::SET_COOKIE, gone)], Redirect::to("/unlock")).into_response()
+}
