@@ -5,6 +5,7 @@
 //! therefore change nothing. Posts are never updated; each lies in the partition of the day on which it was published.
 
 mod flush;
+pub mod hub;
 mod postgres;
 mod queries;
 mod schema;

@@ -5,5 +5,6 @@
 mod support;
 
 mod flow;
+mod enrollment;
 mod hosts;
 mod store;
