@@ -4,6 +4,7 @@ use super::board::Board;
 use crate::cluster::Cluster;
 use crate::config::layout::Layout;
 use crate::domain::Analysis;
+use crate::enroll::edge::Handle;
 use crate::files;
 use crate::operate;
 use crate::setup::{Provider, TokenFacts};
@@ -17,12 +18,13 @@ pub struct HostProvider {
     board: Board,
     store: Mutex<Option<Postgres>>,
     cluster: OnceCell<Cluster>,
+    upstream: Handle,
 }
 
 impl HostProvider {
     /// Connects to nothing until it is asked.
-    pub fn new(layout: Layout, board: Board) -> HostProvider {
-        HostProvider { layout, board, store: Mutex::default(), cluster: OnceCell::new() }
+    pub fn new(layout: Layout, board: Board, upstream: Handle) -> HostProvider {
+        HostProvider { layout, board, store: Mutex::default(), cluster: OnceCell::new(), upstream }
     }
 
     async fn cluster(&self) -> Result<&Cluster, Problem> {
@@ -62,15 +64,12 @@ impl Provider for HostProvider {
         files::tail(&path, lines).map_err(|e| Problem::new("CLI-104", format!("the log of {name} cannot be read"), e.to_string(), "it is made when the component starts"))
     }
 
-    fn decode_token(&self, _: &str) -> Result<TokenFacts, Problem> {
-        Err(no_enrollment())
+    fn decode_token(&self, token: &str) -> Result<TokenFacts, Problem> {
+        let token = self.upstream.decode(token)?;
+        Ok(TokenFacts { geography: token.geography.clone(), hub: token.hub(), expires: None, words: token.hub_words() })
     }
 
-    async fn enroll(&self, _: &str) -> Result<(), Problem> {
-        Err(no_enrollment())
+    async fn enroll(&self, token: &str) -> Result<(), Problem> {
+        self.upstream.enroll_and_wait(token).await
     }
-}
-
-fn no_enrollment() -> Problem {
-    Problem::new("ENR-199", "this build cannot enroll", "the enrollment is not part of it yet", "use a later build; the node works without it")
 }

@@ -7,6 +7,8 @@ use super::provider::HostProvider;
 use super::settings::Settings;
 use super::up::Node;
 use crate::config::Resolved;
+use crate::enroll::edge::{Edge, Handle, Options as EdgeOptions};
+use crate::enroll::protocol::Report as UpstreamReport;
 use crate::operate;
 use crate::payload::Payload;
 use crate::setup::{Invitation, Options as PageOptions, Page};
@@ -46,7 +48,8 @@ impl Service {
         let status_file = self.settings.layout.status();
         let seen = board.subscribe();
         beside.start("status-file", async move { Ok(board::keep_file(seen, status_file).await) });
-        self.start_page(&mut beside, invite)?;
+        let upstream = self.start_enrollment(&mut beside);
+        self.start_page(&mut beside, upstream, invite)?;
         let layout = self.settings.layout.clone();
         let node = Node::new(self.settings, self.payload, board.clone(), stop.clone());
         let operating = start_operating(&mut beside, &node, self.wanted);
@@ -68,10 +71,34 @@ impl Service {
         result
     }
 
-    fn start_page(&self, beside: &mut Tasks, invite: impl FnOnce(Invitation)) -> Result<(), Problem> {
+    /// Starts the node's half of the enrollment and what carries its state to the board.
+    fn start_enrollment(&self, beside: &mut Tasks) -> Handle {
+        let geography = self.wanted.settings.node.geography.clone();
+        let options = EdgeOptions { geography, ..EdgeOptions::default() };
+        let told = self.board.subscribe();
+        let report = Arc::new(move || heartbeat(&told.borrow()));
+        let (edge, handle) = Edge::new(&self.settings.layout.data, options, report);
+        let stop = beside.stop();
+        beside.start("enrollment", edge.run(stop));
+        let (mut seen, board, until) = (handle.status(), self.board.clone(), beside.stop());
+        beside.start("upstream", async move {
+            loop {
+                let now = seen.borrow_and_update().clone();
+                board.change(|status| status.upstream = now);
+                if seen.changed().await.is_err() {
+                    break;
+                }
+            }
+            until.cancelled().await;
+            Ok(())
+        });
+        handle
+    }
+
+    fn start_page(&self, beside: &mut Tasks, upstream: Handle, invite: impl FnOnce(Invitation)) -> Result<(), Problem> {
         let layout = &self.settings.layout;
         let options = PageOptions { bind: self.page, data: layout.data.clone(), run: layout.run.clone(), node: self.settings.node.clone() };
-        let provider = HostProvider::new(layout.clone(), self.board.clone());
+        let provider = HostProvider::new(layout.clone(), self.board.clone(), upstream);
         let page = Page::open(options, Arc::new(provider))?;
         invite(page.invitation());
         let page_stop = beside.stop();
@@ -120,4 +147,14 @@ fn adopt(status: &mut NodeStatus, report: operate::Report) {
     status.components.retain(|c| c.place == "host");
     status.components.extend(report.components);
     (status.pipeline, status.healthy) = (report.pipeline, report.healthy);
+}
+
+/// What the hub hears of this node: health and counters, no post.
+fn heartbeat(status: &NodeStatus) -> UpstreamReport {
+    UpstreamReport {
+        version: status.version.clone(),
+        healthy: status.healthy,
+        summary: status.summary.clone(),
+        pipeline: status.pipeline.clone(),
+    }
 }

@@ -4,4 +4,3 @@ pub mod cluster;
 pub mod enroll;
 mod kit;
 pub mod page;
-pub mod enroll;

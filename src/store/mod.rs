@@ -105,5 +105,3 @@ pub trait Store: Send + Sync {
     /// Housekeeping: partitions ahead, old probes away.
     async fn keep(&self, today: chrono::NaiveDate) -> Result<(), StoreError>;
 }
-
-pub mod hub;
