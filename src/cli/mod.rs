@@ -14,6 +14,7 @@ mod logs;
 mod manifests;
 mod pack;
 pub mod payload;
+mod setup_pin;
 mod status;
 mod up;
 
@@ -37,6 +38,7 @@ enum Command {
     Up(up::Up),
     Status(status::Status),
     Logs(logs::Logs),
+    SetupPin(setup_pin::SetupPin),
     Manifests(manifests::Manifests),
     Kubectl(kubectl::Kubectl),
     Install(install::Install),
@@ -78,6 +80,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Up(c) => c.run(context),
         Command::Status(c) => c.run(context),
         Command::Logs(c) => c.run(context),
+        Command::SetupPin(c) => c.run(context),
         Command::Manifests(c) => c.run(context),
         Command::Kubectl(c) => c.run(context),
         Command::Install(c) => c.run(context),
