@@ -17,6 +17,7 @@ mod pack;
 pub mod payload;
 mod progress;
 mod reset;
+mod setup_pin;
 mod status;
 mod stop;
 mod up;
@@ -42,6 +43,7 @@ enum Command {
     Up(up::Up),
     Status(status::Status),
     Logs(logs::Logs),
+    SetupPin(setup_pin::SetupPin),
     Manifests(manifests::Manifests),
     Kubectl(kubectl::Kubectl),
     Stop(stop::Stop),
@@ -88,6 +90,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Reset(c) => c.run(context),
         Command::Status(c) => c.run(context),
         Command::Logs(c) => c.run(context),
+        Command::SetupPin(c) => c.run(context),
         Command::Manifests(c) => c.run(context),
         Command::Kubectl(c) => c.run(context),
         Command::Install(c) => c.run(context),

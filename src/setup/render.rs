@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use minijinja::{Environment, UndefinedBehavior, Value, context};
+use minijinja::{Environment, HtmlEscape, UndefinedBehavior, Value, context};
 use sha2::{Digest, Sha256};
 use std::sync::{PoisonError, RwLock};
 
@@ -46,6 +46,7 @@ impl Pages {
             environment.add_template(name, text)?;
         }
         environment.add_filter("in_query", |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>());
+        environment.add_filter("commands", |text: &str| Value::from_safe_string(commands(text)));
         environment.add_global("version", env!("CARGO_PKG_VERSION"));
         environment.add_global("node_name", node);
         environment.add_global("assets", assets_hash());
@@ -71,6 +72,14 @@ impl Pages {
     pub fn page(&self, name: &str, context: Value) -> Response {
         Html(self.text(name, context)).into_response()
     }
+}
+
+/// Escapes a problem's text and sets what stands between backticks, a command or a path, as code.
+fn commands(text: &str) -> String {
+    let parts: Vec<String> = text.split('`').map(|part| HtmlEscape(part).to_string()).collect();
+    let paired = parts.len() % 2 == 1;
+    let set = |(at, part): (usize, &String)| if paired && at % 2 == 1 { format!("<code>{part}</code>") } else { part.clone() };
+    parts.iter().enumerate().map(set).collect::<Vec<_>>().join(if paired { "" } else { "`" })
 }
 
 /// Changes whenever a linked file changes, so that browsers may keep what they have.
@@ -105,6 +114,12 @@ mod tests {
         for (name, _, text) in ASSETS {
             assert!(!text.contains("//cdn") && !text.replace("http://www.w3.org/2000/svg", "").contains("http"), "{name} names another place");
         }
+    }
+
+    #[test]
+    fn commands_in_a_problem_are_set_as_code_and_all_of_it_is_escaped() {
+        assert_eq!(commands("run `a <b>` now"), "run <code>a &lt;b&gt;</code> now");
+        assert_eq!(commands("odd ` <i>"), "odd ` &lt;i&gt;");
     }
 
     #[test]

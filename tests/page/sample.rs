@@ -23,6 +23,11 @@ const TEXTS: &[(&str, &str, Label, [f32; 3])] = &[
     ("mastodon", "Does anyone know whether the library is open on the holiday? The page says one thing and the door another.", Label::None, [0.97, 0.02, 0.01]),
 ];
 
+/// The mild texts.
+pub fn texts() -> impl Iterator<Item = &'static str> {
+    TEXTS.iter().map(|(_, text, _, _)| *text)
+}
+
 /// A node whose state is named in `<dir>/state` and whose posts by the number in `<dir>/batch` (0: the mild ones).
 pub struct SampleNode {
     dir: PathBuf,
