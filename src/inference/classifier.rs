@@ -166,9 +166,9 @@ impl Shared {
     }
 
     fn decide(&self, post: &Prepared, encoder: [f32; 3]) -> Verdict {
-        let (ngrams, shares) = (self.ngrams.logits(&post.words), text::script_shares(&post.words));
-        let scores = self.manifest.combination.scores(encoder, ngrams, shares);
-        let verdict = Verdict { label: self.manifest.decision.label(&scores, shares), scores };
+        let (ngrams, foreign) = (self.ngrams.logits(&post.words), text::foreign_share(&post.words));
+        let scores = self.manifest.combination.scores(encoder, ngrams, foreign);
+        let verdict = Verdict { label: self.manifest.decision.label(&scores), scores };
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).put(post.key, verdict);
         verdict
     }

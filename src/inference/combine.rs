@@ -3,9 +3,8 @@
 use crate::domain::{Label, Scores};
 use serde::Deserialize;
 
-/// Inputs of the layer: encoder logits (3), n-gram logits (3), then for each of the three script shares these six
-/// times the share, and the share.
-pub const INPUTS: usize = 27;
+/// Inputs of the layer: encoder logits (3), n-gram logits (3), both times the foreign share (6), the share itself.
+pub const INPUTS: usize = 13;
 
 /// Weights of the layer as `model.toml` has them.
 #[derive(Clone, Debug, Deserialize)]
@@ -21,8 +20,8 @@ pub struct Combination {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
-    /// Hate when its probability is above these (Latin, Han, Hangul, other), blended by the shares of the scripts.
-    pub hate: [f32; 4],
+    /// Hate when its probability is above this.
+    pub hate: f32,
     /// Otherwise offensive when its part of none and offensive is above this.
     pub offensive_of_rest: f32,
 }
@@ -33,11 +32,14 @@ fn centred(x: [f32; 3]) -> [f32; 3] {
 }
 
 impl Combination {
-    /// Probabilities from both logits and the script shares (each 0 to 1).
-    pub fn scores(&self, encoder: [f32; 3], ngrams: [f32; 3], shares: [f32; 3]) -> Scores {
-        let both: Vec<f32> = centred(encoder).into_iter().chain(centred(ngrams)).collect();
-        let scaled = shares.iter().flat_map(|share| both.iter().map(move |v| v * share).chain([*share]));
-        let x: Vec<f32> = both.iter().copied().chain(scaled).collect();
+    /// Probabilities from both logits and the foreign share (0 to 1).
+    pub fn scores(&self, encoder: [f32; 3], ngrams: [f32; 3], foreign: f32) -> Scores {
+        let (e, n) = (centred(encoder), centred(ngrams));
+        let mut x = [0f32; INPUTS];
+        for i in 0..3 {
+            (x[i], x[3 + i], x[6 + i], x[9 + i]) = (e[i], n[i], foreign * e[i], foreign * n[i]);
+        }
+        x[12] = foreign;
         let mut z = self.bias;
         for (v, row) in x.iter().zip(&self.weights) {
             for (z, w) in z.iter_mut().zip(row) {
@@ -52,11 +54,9 @@ impl Combination {
 }
 
 impl Decision {
-    /// The label that stands for the scores of a text with these script shares.
-    pub fn label(&self, s: &Scores, shares: [f32; 3]) -> Label {
-        let latin = self.hate[0];
-        let limit = latin + shares.iter().zip(&self.hate[1..]).map(|(share, t)| share * (t - latin)).sum::<f32>();
-        if s.hate > limit {
+    /// The label that stands for the scores.
+    pub fn label(&self, s: &Scores) -> Label {
+        if s.hate > self.hate {
             Label::Hate
         } else if s.offensive > self.offensive_of_rest * (s.none + s.offensive) {
             Label::Offensive
@@ -72,13 +72,11 @@ mod tests {
 
     #[test]
     fn the_decision_looks_at_hate_first_and_then_at_the_rest() {
-        let d = Decision { hate: [0.4, 0.6, 0.4, 0.4], offensive_of_rest: 0.5 };
-        let label = |none, offensive, hate| d.label(&Scores { none, offensive, hate }, [0.0; 3]);
+        let d = Decision { hate: 0.4, offensive_of_rest: 0.5 };
+        let label = |none, offensive, hate| d.label(&Scores { none, offensive, hate });
         assert_eq!(label(0.5, 0.05, 0.45), Label::Hate);
         assert_eq!(label(0.25, 0.4, 0.35), Label::Offensive);
         assert_eq!(label(0.4, 0.25, 0.35), Label::None);
-        let han = d.label(&Scores { none: 0.5, offensive: 0.05, hate: 0.45 }, [1.0, 0.0, 0.0]);
-        assert_eq!(han, Label::None, "Han has a threshold of its own");
     }
 
     #[test]
@@ -87,7 +85,7 @@ mod tests {
         for i in 0..3 {
             c.weights[i][i] = 1.0;
         }
-        let (a, b) = (c.scores([1.0, 2.0, 3.0], [0.0; 3], [0.5; 3]), c.scores([11.0, 12.0, 13.0], [5.0; 3], [0.5; 3]));
+        let (a, b) = (c.scores([1.0, 2.0, 3.0], [0.0; 3], 0.5), c.scores([11.0, 12.0, 13.0], [5.0; 3], 0.5));
         assert!((a.none + a.offensive + a.hate - 1.0).abs() < 1e-6);
         assert!((a.hate - b.hate).abs() < 1e-6);
     }

@@ -1,30 +1,27 @@
 //! The n-gram scorer: which words and letter sequences a text has, whatever its language.
 //!
-//! Features are 32-bit hashes, so that no list of n-grams (and no abusive word) is in the file; those that the training
-//! saw too rarely are unknown and count for nothing. Equal to `models/text/train/ngrams.py` key by key; all integers
-//! wrap at 64 bits.
+//! Features are hashed, so that no list of n-grams (and no abusive word) is in the file. Equal to
+//! `models/text/train/ngrams.py` bucket by bucket; all integers wrap at 64 bits.
 //!
-//! File `ngrams.bin`, little endian: magic `AHNGRAM2`, u32 number of features, u32 labels (3), f32 step of an idf byte,
-//! f32 bias x 3, f32 weight step x 3, then the sorted u32 keys, an idf byte each, and three signed 16-bit weights each.
+//! File `ngrams.bin`, little endian: magic `AHNGRAM1`, u32 bits, u32 labels (3), f32 step of an idf byte,
+//! f32 bias x 3, f32 weight step x 3, then 2^bits idf bytes, then 2^bits x 3 signed 16-bit weights.
 
-const MAGIC: &[u8; 8] = b"AHNGRAM2";
+const MAGIC: &[u8; 8] = b"AHNGRAM1";
 const HEADER: usize = 8 + 8 + 7 * 4;
-/// Bytes of a feature: key, idf, three weights.
-const FEATURE: usize = 4 + 1 + 6;
 const BASIS: u64 = 0xCBF2_9CE4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01B3;
 const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 const LONGEST: usize = 5;
 const PAIR_SALT: u64 = 99;
 
-/// The key of a finished hash.
-fn key(h: u64) -> u32 {
-    ((h ^ (h >> 32)).wrapping_mul(MIX) >> 32) as u32
+/// Bucket of a finished hash.
+fn bucket(h: u64, bits: u32) -> u32 {
+    ((h ^ (h >> 32)).wrapping_mul(MIX) >> (64 - bits)) as u32
 }
 
-/// Keys of every feature occurrence of `words`, unsorted: n-grams of 1 to 5 code points within a word that is
+/// Buckets of every feature occurrence of `words`, unsorted: n-grams of 1 to 5 code points within a word that is
 /// padded by one space on each side (the lone space excepted), and neighbouring word pairs.
-pub fn keys(words: &[String]) -> Vec<u32> {
+pub fn keys(words: &[String], bits: u32) -> Vec<u32> {
     let mut out = Vec::with_capacity(words.iter().map(|w| w.len() * LONGEST + 8).sum());
     let mut before: Option<u64> = None;
     let mut padded: Vec<u64> = Vec::new();
@@ -33,22 +30,22 @@ pub fn keys(words: &[String]) -> Vec<u32> {
         padded.push(u64::from(b' '));
         padded.extend(word.chars().map(|c| u64::from(u32::from(c))));
         padded.push(u64::from(b' '));
-        letters(&padded, &mut out);
+        letters(&padded, bits, &mut out);
         let whole = word_hash(&padded);
         if let Some(left) = before.replace(whole) {
-            out.push(key((left.wrapping_mul(MIX) ^ whole).wrapping_mul(PRIME) ^ PAIR_SALT));
+            out.push(bucket((left.wrapping_mul(MIX) ^ whole).wrapping_mul(PRIME) ^ PAIR_SALT, bits));
         }
     }
     out
 }
 
-fn letters(padded: &[u64], out: &mut Vec<u32>) {
+fn letters(padded: &[u64], bits: u32, out: &mut Vec<u32>) {
     for start in 0..padded.len() {
         let mut h = BASIS;
         for (n, cp) in padded[start..].iter().take(LONGEST).enumerate() {
             h = (h ^ cp).wrapping_mul(PRIME);
             if n > 0 || *cp != u64::from(b' ') {
-                out.push(key(h ^ (n as u64 + 1)));
+                out.push(bucket(h ^ (n as u64 + 1), bits));
             }
         }
     }
@@ -65,12 +62,10 @@ fn word_hash(padded: &[u64]) -> u64 {
 
 /// Linear scorer over hashed n-grams, three logits.
 pub struct Ngrams {
+    bits: u32,
     idf_step: f32,
     bias: [f32; 3],
     step: [f32; 3],
-    keys: Vec<u32>,
-    /// Where the keys with given upper 16 bits begin: a look-up then searches a handful.
-    starts: Vec<u32>,
     idf: Vec<u8>,
     weights: Vec<i16>,
 }
@@ -79,45 +74,40 @@ impl Ngrams {
     /// Reads `ngrams.bin`; the error says what does not fit.
     pub fn parse(raw: &[u8]) -> Result<Ngrams, String> {
         if raw.len() < HEADER || &raw[..8] != MAGIC {
-            return Err("it does not begin with AHNGRAM2".into());
+            return Err("it does not begin with AHNGRAM1".into());
         }
         let word = |i: usize| <[u8; 4]>::try_from(&raw[8 + i * 4..12 + i * 4]).unwrap_or_default();
-        let (size, labels) = (u32::from_le_bytes(word(0)) as usize, u32::from_le_bytes(word(1)));
-        if labels != 3 || raw.len() != HEADER + size * FEATURE {
-            return Err(format!("{size} features of {labels} labels do not fit into {} bytes", raw.len()));
+        let (bits, labels) = (u32::from_le_bytes(word(0)), u32::from_le_bytes(word(1)));
+        if !(8..=24).contains(&bits) || labels != 3 {
+            return Err(format!("{bits} bits and {labels} labels are not supported"));
+        }
+        let size = 1usize << bits;
+        if raw.len() != HEADER + size * 7 {
+            return Err(format!("it has {} bytes instead of {}", raw.len(), HEADER + size * 7));
         }
         let real = |i: usize| f32::from_le_bytes(word(2 + i));
-        let body = &raw[HEADER..];
-        let keys: Vec<u32> = body[..size * 4].chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        if !keys.is_sorted() {
-            return Err("its keys are not sorted".into());
-        }
-        let starts = (0..=1u64 << 16).map(|top| keys.partition_point(|k| u64::from(*k) < top << 16) as u32).collect();
         Ok(Ngrams {
+            bits,
             idf_step: real(0),
             bias: [real(1), real(2), real(3)],
             step: [real(4), real(5), real(6)],
-            keys,
-            starts,
-            idf: body[size * 4..size * 5].to_vec(),
-            weights: body[size * 5..].chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect(),
+            idf: raw[HEADER..HEADER + size].to_vec(),
+            weights: raw[HEADER + size..].chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect(),
         })
     }
 
-    /// Position of a key, if the training knew it.
-    fn find(&self, key: u32) -> Option<usize> {
-        let top = (key >> 16) as usize;
-        let (from, to) = (self.starts[top] as usize, self.starts[top + 1] as usize);
-        self.keys[from..to].binary_search(&key).ok().map(|i| from + i)
+    /// Logarithm of the number of buckets.
+    pub fn bits(&self) -> u32 {
+        self.bits
     }
 
     /// Logits of none, offensive and hate.
     pub fn logits(&self, words: &[String]) -> [f32; 3] {
-        let mut found = keys(words);
+        let mut found = keys(words, self.bits);
         found.sort_unstable();
         let (mut sum, mut square) = ([0f32; 3], 0f32);
         for same in found.chunk_by(|a, b| a == b) {
-            let Some(at) = self.find(same[0]) else { continue };
+            let at = same[0] as usize;
             let weight = (1.0 + (same.len() as f32).ln()) * f32::from(self.idf[at]) * self.idf_step;
             square += weight * weight;
             for (s, w) in sum.iter_mut().zip(&self.weights[at * 3..at * 3 + 3]) {
@@ -136,12 +126,12 @@ mod tests {
     #[test]
     fn a_word_of_two_letters_has_eight_sequences_and_no_lone_space() {
         // " ab ": 2 letters, 3 pairs, 2 triples, 1 quadruple.
-        assert_eq!(keys(&["ab".into()]).len(), 2 + 3 + 2 + 1);
+        assert_eq!(keys(&["ab".into()], 20).len(), 2 + 3 + 2 + 1);
     }
 
     #[test]
     fn neighbouring_words_add_one_pair_whose_order_counts() {
-        let pair = |a: &str, b: &str| keys(&[a.into(), b.into()]).pop();
+        let pair = |a: &str, b: &str| keys(&[a.into(), b.into()], 20).pop();
         assert_ne!(pair("ab", "cd"), pair("cd", "ab"));
     }
 
@@ -150,7 +140,7 @@ mod tests {
         let mut raw = MAGIC.to_vec();
         raw.extend([8u32.to_le_bytes(), 3u32.to_le_bytes()].concat());
         raw.extend([0u8; 28]);
-        assert!(Ngrams::parse(&raw).is_err_and(|e| e.contains("do not fit into 44 bytes")));
+        assert!(Ngrams::parse(&raw).is_err_and(|e| e.contains("instead of 1836")));
         assert!(Ngrams::parse(b"nothing").is_err());
     }
 }

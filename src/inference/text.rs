@@ -31,20 +31,12 @@ fn mask(word: &str) -> String {
     }
 }
 
-/// Shares of Han, of Hangul and of other code points from U+0250 up among the code points of `words`, each 0 to 1:
-/// how far the encoder, whose vocabulary is English, can be relied on, and which threshold holds.
-pub fn script_shares(words: &[String]) -> [f32; 3] {
-    let (mut all, mut found) = (0usize, [0usize; 3]);
-    for c in words.iter().flat_map(|w| w.chars()) {
-        all += 1;
-        match c {
-            '\0'..='\u{24f}' => {}
-            '\u{3400}'..='\u{9fff}' => found[0] += 1,
-            '\u{ac00}'..='\u{d7a3}' | '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' => found[1] += 1,
-            _ => found[2] += 1,
-        }
-    }
-    found.map(|n| n as f32 / all.max(1) as f32)
+/// Share of the code points of `words` beyond the Latin blocks (U+0250 and up), 0 to 1: how far the encoder,
+/// whose vocabulary is English, can be relied on.
+pub fn foreign_share(words: &[String]) -> f32 {
+    let all: usize = words.iter().map(|w| w.chars().count()).sum();
+    let foreign: usize = words.iter().flat_map(|w| w.chars()).filter(|c| *c >= '\u{250}').count();
+    if all == 0 { 0.0 } else { foreign as f32 / all as f32 }
 }
 
 #[cfg(test)]
@@ -64,10 +56,9 @@ mod tests {
     }
 
     #[test]
-    fn the_shares_of_scripts_are_told_apart() {
-        assert_eq!(script_shares(&words("")), [0.0; 3]);
-        assert_eq!(script_shares(&words("été")), [0.0; 3]);
-        assert_eq!(script_shares(&words("ab 天气")), [0.5, 0.0, 0.0]);
-        assert_eq!(script_shares(&words("날씨 да")), [0.0, 0.5, 0.5]);
+    fn the_foreign_share_counts_code_points_beyond_latin() {
+        assert_eq!(foreign_share(&words("")), 0.0);
+        assert_eq!(foreign_share(&words("été")), 0.0);
+        assert_eq!(foreign_share(&words("ab 天气")), 0.5);
     }
 }
