@@ -35,7 +35,8 @@ pub(super) fn pack(folder: &Path) -> Result<Item, PackError> {
     let body = Body::Plain(pieces.clone());
     let size = pieces.iter().map(|(_, len)| len).sum();
     let mut entry = Entry {
-        name: head.name.or(named).ok_or_else(|| bad(folder, "it has no name"))?,
+        // The folder is the place that the analyzer looks in; what lies there may be any model of the same task.
+        name: named.or(head.name).ok_or_else(|| bad(folder, "it has no name"))?,
         kind: Kind::Model,
         version: head.version.map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).unwrap_or_default(),
         licence: head.licence.unwrap_or_default(),
