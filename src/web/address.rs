@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 /// Interfaces that belong to containers or to the cluster: nobody opens the page through them.
-const INNER: &[&str] = &["cni", "veth", "docker", "br-", "kube", "flannel", "virbr"];
+const INNER: &[&str] = &["antihate-", "cni", "veth", "docker", "br-", "kube", "flannel", "virbr"];
 
 /// Addresses of the interfaces that are up, without loopback, link-local and inner ones.
 pub fn local_addresses() -> Vec<IpAddr> {
