@@ -7,14 +7,15 @@
 pub mod pod;
 
 mod check;
-mod install;
-mod kubectl;
 mod enroll;
 mod hub;
+mod install;
+mod kubectl;
 mod logs;
 mod manifests;
 mod pack;
 pub mod payload;
+mod preview;
 mod progress;
 mod reset;
 mod setup_pin;
@@ -51,6 +52,7 @@ enum Command {
     Install(install::Install),
     Enroll(enroll::Enroll),
     Hub(hub::Hub),
+    Preview(preview::PreviewCmd),
     Payload(payload::PayloadCmd),
     Pack(pack::PackCmd),
 }
@@ -96,6 +98,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Install(c) => c.run(context),
         Command::Enroll(c) => c.run(context),
         Command::Hub(c) => c.run(context),
+        Command::Preview(c) => c.run(context),
         Command::Payload(c) => c.run(context),
         Command::Pack(c) => c.run(context),
     }

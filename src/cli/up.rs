@@ -123,13 +123,13 @@ async fn serve(settings: Settings, wanted: Resolved, page: SocketAddr, payload: 
     result
 }
 
-fn invite(invitation: Invitation) {
+pub(super) fn invite(invitation: Invitation) {
     eprintln!("The page: {}", invitation.addresses.join("  "));
     eprintln!("  certificate SHA-256: {}", invitation.fingerprint);
     eprintln!("  PIN: {} (it changes; {} has the one of the moment)", invitation.pin, invitation.pin_file.display());
 }
 
-async fn asked_to_stop() -> std::io::Result<()> {
+pub(super) async fn asked_to_stop() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }

@@ -16,13 +16,13 @@ fn said(out: &std::process::Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
 }
 
-struct HubHost<'a> {
+pub(crate) struct HubHost<'a> {
     host: &'a TestHost,
     serving: Child,
 }
 
 impl<'a> HubHost<'a> {
-    fn start(host: &'a TestHost) -> HubHost<'a> {
+    pub(crate) fn start(host: &'a TestHost) -> HubHost<'a> {
         HubHost { serving: serve(host), host }
     }
 
@@ -36,12 +36,12 @@ impl<'a> HubHost<'a> {
     }
 
     /// Makes a token as soon as the hub has served.
-    fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         let made = || Some(self.run(&["token", "create"])).filter(|o| o.status.success());
         String::from_utf8(until("a token", PATIENCE, made).stdout).expect("ASCII").trim().to_owned()
     }
 
-    fn nodes(&self) -> serde_json::Value {
+    pub(crate) fn nodes(&self) -> serde_json::Value {
         let out = self.run(&["node", "list", "--json"]);
         serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", said(&out)))
     }

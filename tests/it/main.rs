@@ -7,4 +7,5 @@ mod support;
 mod flow;
 mod enrollment;
 mod hosts;
+mod node;
 mod store;

@@ -154,7 +154,7 @@ impl Drop for TestHost {
         }
         drop(self.antihate(&["reset", "--yes"]));
         for pid in self.processes() {
-            drop(nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL));
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
         }
         drop(self.holder.kill());
         drop(self.holder.wait());

@@ -1,0 +1,180 @@
+//! The whole path on the one file, in test hosts: empty disk, healthy, posts under kills, killed host process, enrolled, reset.
+
+use crate::enrollment::HubHost;
+use crate::support::testhost::{Switch, TestHost};
+use crate::support::{needs_the_file, until};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Child, Output};
+use std::time::{Duration, Instant};
+
+/// Guards against hanging forever; no promise about time.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// Posts that are imported while parts are killed.
+const POSTS: usize = 20_000;
+
+fn text(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+fn healthy(host: &TestHost) -> serde_json::Value {
+    let out = host.antihate(&["status", "--wait", "--timeout", "600", "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stderr)));
+    assert_eq!(status["healthy"], true, "{status:#}");
+    status
+}
+
+fn detail<'a>(status: &'a serde_json::Value, step: &str) -> &'a str {
+    let steps = status["steps"].as_array().expect("steps");
+    steps.iter().find(|s| s["id"] == step).and_then(|s| s["detail"].as_str()).expect("the step")
+}
+
+/// One line a row of a query in the node's own database.
+fn rows(host: &TestHost, sql: &str) -> Option<Vec<String>> {
+    let psql = ["kubectl", "exec", "-n", "antihate-storage", "postgres-0", "-c", "postgres", "--", "psql", "-h", "/tmp", "-U", "antihate", "-d", "antihate_leaf", "-Atc", sql];
+    let out = host.antihate(&psql);
+    out.status.success().then(|| text(&out).lines().map(str::to_owned).collect())
+}
+
+/// Ends hard whatever of this node has `part` in its command line; the number ended.
+fn kill9(host: &TestHost, part: &str) -> usize {
+    let own = |pid: &i32| {
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        // A pod's processes lie in the node's control group, which is named after the data root; its host processes too.
+        read("cmdline").replace('\0', " ").contains(part) && read("cgroup").contains("antihate")
+    };
+    let pids = std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
+    let hit: Vec<i32> = pids.filter(own).collect();
+    assert!(!host.data().as_os_str().is_empty());
+    for pid in &hit {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::Signal::SIGKILL);
+    }
+    hit.len()
+}
+
+/// Writes the posts as one file of JSON Lines, by renaming, as the observer asks for.
+fn write_posts(folder: &Path) -> BTreeSet<String> {
+    let (mut lines, mut expected) = (String::new(), BTreeSet::new());
+    for n in 0..POSTS {
+        let text = format!("Post {n} about the weather over the harbour, written for a test.");
+        writeln!(lines, "{}", serde_json::json!({"id": format!("p{n}"), "text": text, "lang": "en"})).expect("a string");
+        expected.insert(format!("import:p{n} {}", hex::encode(Sha256::digest(text.as_bytes()))));
+    }
+    std::fs::write(folder.join("posts.jsonl.part"), lines).expect("written");
+    std::fs::rename(folder.join("posts.jsonl.part"), folder.join("posts.jsonl")).expect("renamed");
+    expected
+}
+
+fn imported(host: &TestHost) -> usize {
+    rows(host, "SELECT count(*) FROM post WHERE platform = 'import'").and_then(|r| r.first()?.parse().ok()).unwrap_or(0)
+}
+
+/// 20,000 posts through the real cluster while every part is killed; keys and hashes must be the same at both ends.
+fn posts_survive_kills(host: &TestHost) {
+    let expected = write_posts(&host.data().join("volumes/import"));
+    until("the first imported posts are stored", PATIENCE, || (imported(host) > 0).then_some(()));
+    let parts = ["antihate-analyzer", "observe --platform import", "kafka.Kafka", "postgres -D"];
+    let mut killed = [0; 4];
+    for turn in 0..8 {
+        killed[turn % 4] += kill9(host, parts[turn % 4]);
+        std::thread::sleep(Duration::from_secs(3));
+    }
+    until("all posts are stored", PATIENCE, || (imported(host) >= POSTS).then_some(()));
+    let sql = "SELECT key || ' ' || encode(sha256(convert_to(text, 'UTF8')), 'hex') FROM post WHERE platform = 'import'";
+    let stored = until("the rows are read", PATIENCE, || rows(host, sql));
+    let (n, stored) = (stored.len(), stored.into_iter().collect::<BTreeSet<_>>());
+    assert!(stored == expected, "{} missing, {} strange", expected.difference(&stored).count(), stored.difference(&expected).count());
+    assert_eq!(n, stored.len(), "posts stored twice");
+    assert!(killed.iter().all(|k| *k > 0), "every part was killed: {killed:?}");
+    assert_eq!(rows(host, "SELECT coalesce(sum(lost), 0) FROM consumed").expect("a number"), ["0"]);
+    println!("{POSTS} posts, processes killed (analyzer, observer, Kafka, PostgreSQL) {killed:?}: none lost, none doubled");
+}
+
+fn up(host: &TestHost) -> Child {
+    host.start_antihate(&["up", "--sample", "--node-ip", &host.address, "--name", "leaf-1"], "up.log")
+}
+
+/// Ends the host process hard, wherever it is. The child is nsenter, which has become it.
+fn kill_host_process(child: &mut Child) {
+    drop(child.kill());
+    drop(child.wait());
+}
+
+fn stop(host: &TestHost, child: &mut Child) {
+    let out = host.antihate(&["stop"]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    drop(child.wait());
+}
+
+fn nothing_is_left(host: &TestHost) {
+    let out = host.antihate(&["reset", "--yes"]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(!host.data().exists(), "the data root is gone");
+    assert_eq!(host.mounts(), Vec::<String>::new());
+    assert_eq!(host.processes(), Vec::<i32>::new());
+    let links = text(&host.command("ip").args(["-o", "link"]).output().expect("ip"));
+    assert!(!links.contains("antihate") && links.lines().count() == 2, "{links}");
+    let tables = text(&host.command("nft").args(["list", "tables"]).output().expect("nft"));
+    assert_eq!(tables.trim(), "", "no nftables table is left");
+}
+
+#[test]
+fn an_empty_disk_becomes_a_healthy_node_that_loses_no_post_enrolls_goes_on_after_kills_and_leaves_nothing() {
+    if !needs_the_file() {
+        return;
+    }
+    let switch = Switch::new();
+    let (host, upstream) = (switch.host(), switch.host());
+    let begun = Instant::now();
+    let mut node = up(&host);
+    healthy(&host);
+    println!("healthy {:.1} s after the start on an empty disk", begun.elapsed().as_secs_f64());
+
+    let hub = HubHost::start(&upstream);
+    let joined = host.antihate(&["enroll", &hub.token(), "--json"]);
+    assert!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
+    until("the hub hears that the node is healthy", PATIENCE, || (hub.nodes()[0]["report"]["healthy"] == true).then_some(()));
+
+    posts_survive_kills(&host);
+
+    kill_host_process(&mut node);
+    let begun = Instant::now();
+    node = up(&host);
+    let status = healthy(&host);
+    println!("healthy {:.1} s after the host process was killed and started again", begun.elapsed().as_secs_f64());
+    assert_eq!(detail(&status, "unpack"), "was unpacked already");
+    assert_eq!(detail(&status, "images"), "were imported already");
+    assert_eq!(imported(&host), POSTS, "posts survive the kill of the host process");
+
+    stop(&host, &mut node);
+    nothing_is_left(&host);
+}
+
+#[test]
+fn killed_at_each_step_of_the_first_start_it_comes_to_the_same_end() {
+    if !needs_the_file() {
+        return;
+    }
+    let switch = Switch::new();
+    let host = switch.host();
+    for step in ["prepare", "unpack", "keys", "kubernetes", "images", "apply"] {
+        let mut node = up(&host);
+        until("the step is reached", PATIENCE, || reached(&host, step).then_some(()));
+        kill_host_process(&mut node);
+    }
+    let mut node = up(&host);
+    let status = healthy(&host);
+    assert_eq!(status["pipeline"]["lost"], 0);
+    stop(&host, &mut node);
+    nothing_is_left(&host);
+}
+
+/// True when the step runs or has run, read from the status file: the process is killed right after.
+fn reached(host: &TestHost, step: &str) -> bool {
+    let out = host.antihate(&["status", "--json"]);
+    let Ok(status) = serde_json::from_slice::<serde_json::Value>(&out.stdout) else { return false };
+    let steps = status["steps"].as_array().cloned().unwrap_or_default();
+    steps.iter().any(|s| s["id"] == step && s["state"] != "waiting")
+}
