@@ -36,10 +36,12 @@ fn name(pid: i32) -> String {
     String::from_utf8_lossy(first).rsplit('/').next().unwrap_or_default().to_string()
 }
 
-/// True while the process exists and is not a zombie.
+/// True while the process exists and is more than a zombie: its first thread can have ended while others still hold its files
+/// and ports, so all threads count.
 pub fn alive(pid: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with(['Z', 'X'])))
+    let ended = |stat: String| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X']));
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    threads.flatten().any(|t| std::fs::read_to_string(t.path().join("stat")).is_ok_and(|stat| !ended(stat)))
 }
 
 /// True when the process is the first one of its process namespace, and that is not ours: a container's own program.
