@@ -17,7 +17,11 @@ use crate::task::Tasks;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// How long the ports of a run that was just ended may take to close.
+const PORTS_CLOSE: Duration = Duration::from_secs(10);
 
 /// Makes this host a node and keeps it one, in the foreground; ends everything on Ctrl-C or SIGTERM.
 #[derive(clap::Args)]
@@ -50,6 +54,7 @@ impl Up {
         let _held = guard::take(&layout)?;
         let payload = self.payload.open(context, &layout.data)?;
         prepare::leftovers(&layout)?;
+        survey::await_free_ports(PORTS_CLOSE);
         preflight(&layout, &payload, self.node_ip.is_some())?;
         survey::raise_open_files();
         let settings = self.settings(layout, &wanted)?;
@@ -119,7 +124,7 @@ async fn serve(settings: Settings, wanted: Resolved, page: SocketAddr, payload: 
         std::process::exit(130)
     });
     let result = Service { settings, wanted, page, payload, board, stop }.run(invite).await;
-    talk.shutdown(std::time::Duration::from_millis(50)).await;
+    talk.shutdown(Duration::from_millis(50)).await;
     result
 }
 

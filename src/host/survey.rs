@@ -10,6 +10,7 @@ use crate::process::{cgroup, netlink};
 use chrono::{DateTime, Utc};
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Seconds since 1970 at which this program was written at the earliest; the build may give a later time.
 const WRITTEN: i64 = 1_795_392_000; // 2026-11-23
@@ -42,6 +43,15 @@ fn controllers(mount: &Path) -> Vec<String> {
 /// File systems in the text of `/proc/filesystems`.
 fn filesystems(text: &str) -> Vec<String> {
     text.lines().filter_map(|l| l.split_whitespace().last()).map(String::from).collect()
+}
+
+/// Waits until the node's ports are free, at most `limit`. Processes that are ended close their ports a little later: one that a
+/// killed parent took along has lost its environment, by which it would be found, before it closes its files.
+pub fn await_free_ports(limit: Duration) {
+    let deadline = Instant::now() + limit;
+    while !taken_ports().is_empty() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Ports of the node that something else listens on.
@@ -126,6 +136,18 @@ mod tests {
         // Port 6443 may be in use on the machine that runs this test; then it is found as well.
         let _held = TcpListener::bind(("127.0.0.1", 10259));
         assert!(taken_ports().iter().any(|(port, who)| *port == 10259 && who == "kube-scheduler"));
+    }
+
+    #[test]
+    fn a_port_that_is_closed_a_little_later_is_waited_for() {
+        let held = TcpListener::bind(("127.0.0.1", 10256));
+        let closing = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            drop(held);
+        });
+        await_free_ports(Duration::from_secs(10));
+        assert!(closing.is_finished() || !taken_ports().is_empty());
+        closing.join().expect("it ends");
     }
 
     #[test]
