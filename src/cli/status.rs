@@ -8,13 +8,16 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+/// How long `--wait` waits for a host process to begin, or to begin again, before it says that none runs.
+const ABSENT: Duration = Duration::from_secs(15);
+
 /// Shows where the node stands. Exit code 0: healthy; 1: not healthy, or no node runs.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  antihate status\n  antihate status --wait --timeout 300\n  antihate status --json")]
 pub struct Status {
     #[command(flatten)]
     data: DataArg,
-    /// Wait until the node is healthy.
+    /// Wait until the node is healthy; ends with CLI-102 when no node has run for 15 seconds.
     #[arg(long)]
     wait: bool,
     /// Longest wait in seconds.
@@ -29,16 +32,26 @@ impl Status {
     /// Reads, waits if asked, prints.
     pub fn run(self, _: &Context) -> anyhow::Result<ExitCode> {
         let layout = self.data.layout()?;
-        let deadline = Instant::now() + Duration::from_secs(self.timeout);
-        let mut found = read(&layout);
-        while self.wait && !found.as_ref().is_ok_and(|s| s.healthy) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(200));
-            found = read(&layout);
-        }
-        let status = found?;
+        let status = if self.wait { wait(&layout, Duration::from_secs(self.timeout), ABSENT) } else { read(&layout) }?;
         let text = if self.json { serde_json::to_string_pretty(&status)? + "\n" } else { render(&status) };
         std::io::stdout().lock().write_all(text.as_bytes())?;
         Ok(if status.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// Reads until the node is healthy, `limit` has passed, or no host process has run for as long as `absent`.
+fn wait(layout: &Layout, limit: Duration, absent: Duration) -> Result<NodeStatus, Problem> {
+    let deadline = Instant::now() + limit;
+    let mut seen = Instant::now();
+    loop {
+        let found = read(layout);
+        if found.is_ok() || is_locked(layout) {
+            seen = Instant::now();
+        }
+        if found.as_ref().is_ok_and(|s| s.healthy) || Instant::now() >= deadline || seen.elapsed() >= absent {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 
@@ -113,6 +126,13 @@ mod tests {
         let layout = Layout::new(dir.path());
         crate::files::replace(&layout.status(), b"{}", 0o600).unwrap();
         assert_eq!(read(&layout).unwrap_err().code, "CLI-102");
+    }
+
+    #[test]
+    fn waiting_ends_when_no_host_process_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let waited = wait(&Layout::new(dir.path()), Duration::from_secs(3600), Duration::from_millis(1));
+        assert_eq!(waited.unwrap_err().code, "CLI-102");
     }
 
     #[test]

@@ -52,6 +52,8 @@ impl Up {
         let layout = self.data.layout()?;
         let wanted = self.wanted(&layout)?;
         let _held = guard::take(&layout)?;
+        // What a killed run published last is no longer true; `status` says "no node runs here" until this one publishes.
+        drop(std::fs::remove_file(layout.status()));
         let payload = self.payload.open(context, &layout.data)?;
         prepare::leftovers(&layout)?;
         survey::await_free_ports(PORTS_CLOSE);

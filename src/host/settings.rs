@@ -67,9 +67,10 @@ impl Settings {
         self.layout.rendered().join(name)
     }
 
-    /// PATH of the children: our shim, runc and nft come first.
+    /// PATH of the children: our shim, runc and nft come first. Without the host's `sbin` folders: a kubelet or kube-proxy that finds
+    /// an `iptables` there makes tables of the host's packet filter, which are not ours to remove.
     pub fn path(&self) -> String {
-        format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", self.payload.display())
+        format!("{}:/usr/bin:/bin", self.payload.display())
     }
 }
 
