@@ -2,6 +2,7 @@
 
 use super::{Context, DataArg};
 use crate::config::layout::Layout;
+use crate::process::scan::alive;
 use crate::status::{NodeStatus, Problem, Step, StepState, Upstream};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -63,7 +64,11 @@ fn read(layout: &Layout) -> Result<NodeStatus, Problem> {
         return Err(none(format!("nothing holds {}", layout.lock().display())));
     }
     let text = std::fs::read(&path).map_err(|e| none(format!("{}: {e}", path.display())))?;
-    serde_json::from_slice(&text).map_err(|e| none(format!("{} is not a status: {e}", path.display())))
+    let status: NodeStatus = serde_json::from_slice(&text).map_err(|e| none(format!("{} is not a status: {e}", path.display())))?;
+    if !alive(status.pid as i32) {
+        return Err(none(format!("process {} published {} and is gone", status.pid, path.display())));
+    }
+    Ok(status)
 }
 
 /// True while a host process holds the node's lock.
@@ -129,6 +134,22 @@ mod tests {
     }
 
     #[test]
+    fn the_report_of_a_dead_process_is_not_shown_to_its_successor() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let mut status = crate::host::board::Board::new("leaf-1").subscribe().borrow().clone();
+        let publish = |status: &NodeStatus| crate::files::replace(&layout.status(), &serde_json::to_vec(status).unwrap(), 0o600).unwrap();
+        let held = std::fs::File::create(layout.lock()).unwrap();
+        fs2::FileExt::lock_exclusive(&held).unwrap();
+        publish(&status);
+        assert!(read(&layout).is_ok());
+        status.pid = i32::MAX as u32;
+        publish(&status);
+        let refused = read(&layout).unwrap_err();
+        assert!(refused.code == "CLI-102" && refused.cause.contains("is gone"), "{refused:?}");
+    }
+
+    #[test]
     fn waiting_ends_when_no_host_process_runs() {
         let dir = tempfile::tempdir().unwrap();
         let waited = wait(&Layout::new(dir.path()), Duration::from_secs(3600), Duration::from_millis(1));
@@ -141,7 +162,7 @@ mod tests {
         let now = chrono::Utc::now();
         let step = Step { id: "prepare".into(), title: "Prepare this host".into(), state: StepState::Failed { problem }, detail: String::new(), since: now };
         let status = NodeStatus {
-            version: "0".into(), node: "leaf-1".into(), healthy: false, summary: String::new(), steps: vec![step],
+            version: "0".into(), pid: 0, node: "leaf-1".into(), healthy: false, summary: String::new(), steps: vec![step],
             components: vec![], pipeline: Default::default(), upstream: Upstream::Unclaimed, at: now,
         };
         let text = render(&status);

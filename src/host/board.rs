@@ -31,6 +31,7 @@ impl Board {
         let step = |(id, title): (&str, &str)| Step { id: id.into(), title: title.into(), state: StepState::Waiting, detail: String::new(), since: now };
         let status = NodeStatus {
             version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
             node: node.into(),
             healthy: false,
             summary: "Starting.".into(),

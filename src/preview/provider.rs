@@ -57,6 +57,7 @@ fn status_of(pipeline: Pipeline, healthy: bool) -> NodeStatus {
     let summary = if healthy { "This is a preview: it observes, classifies and stores in one process." } else { "The preview is starting." };
     NodeStatus {
         version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
         node: "preview".into(),
         healthy,
         summary: summary.into(),

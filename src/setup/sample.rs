@@ -18,6 +18,7 @@ pub fn status() -> NodeStatus {
     let component = |name: &str, healthy| Component { name: name.into(), place: "host".into(), healthy, detail: "runs".into(), restarts: 0, since: moment() };
     NodeStatus {
         version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
         node: "sample".into(),
         healthy: true,
         summary: "Posts are observed, classified and stored.".into(),

@@ -114,6 +114,9 @@ pub enum Upstream {
 pub struct NodeStatus {
     /// Version of the binary.
     pub version: String,
+    /// Identifier of the host process that published this; a report outlives its process, so readers check it.
+    #[serde(default)]
+    pub pid: u32,
     /// Name of the node.
     pub node: String,
     /// True only when a probe post came out of the database.

@@ -121,7 +121,6 @@ fn nothing_is_left(host: &TestHost) {
 }
 
 #[test]
-#[ignore = "open defect: after kill -9 of the host process the next start finds port 6443 taken (CHK-110)"]
 fn an_empty_disk_becomes_a_healthy_node_that_loses_no_post_enrolls_goes_on_after_kills_and_leaves_nothing() {
     if !needs_the_file() {
         return;
@@ -154,7 +153,6 @@ fn an_empty_disk_becomes_a_healthy_node_that_loses_no_post_enrolls_goes_on_after
 }
 
 #[test]
-#[ignore = "open defect: after kill -9 of the host process the next start finds port 6443 taken (CHK-110)"]
 fn killed_at_each_step_of_the_first_start_it_comes_to_the_same_end() {
     if !needs_the_file() {
         return;

@@ -123,7 +123,7 @@ fn status(name: &str) -> NodeStatus {
         _ => Pipeline { stored: 20_417, per_minute: 118, backlog: 3, delay_p95_s: Some(0.42), quarantined: 2, lost: 0, by_label: [18_944, 1_021, 452] },
     };
     NodeStatus {
-        version: env!("CARGO_PKG_VERSION").into(), node: "node-7f3a".into(), healthy, summary: summary.into(), steps: steps(name, now), components: components(name, now),
+        version: env!("CARGO_PKG_VERSION").into(), pid: std::process::id(), node: "node-7f3a".into(), healthy, summary: summary.into(), steps: steps(name, now), components: components(name, now),
         pipeline, upstream: if name == "enrolled" { enrolled } else { Upstream::Unclaimed }, at: now,
     }
 }
