@@ -7,6 +7,7 @@
 pub mod config;
 pub mod domain;
 pub mod manifests;
+pub mod policy;
 pub mod status;
 pub mod wire;
 

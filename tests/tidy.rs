@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-const VOCABULARY: &[&str] = &["config", "domain", "manifests", "status", "wire"];
+const VOCABULARY: &[&str] = &["config", "domain", "manifests", "policy", "status", "wire"];
 const MECHANISMS: &[&str] =
     &["cluster", "fetch", "files", "inference", "payload", "pki", "process", "queue", "store", "task", "telemetry", "web"];
 const ROLES: &[&str] = &["analyze", "enroll", "host", "observe", "operate", "preview", "record", "setup"];
