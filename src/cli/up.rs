@@ -15,7 +15,6 @@ use crate::setup::Invitation;
 use crate::status::Problem;
 use crate::task::Tasks;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -84,7 +83,6 @@ impl Up {
             node_ip: self.node_ip.or(found).ok_or_else(no_address)?,
             cgroups: facts::cgroups(),
             restrict_oom: !facts::has_capability(&status, facts::SYS_RESOURCE),
-            bridge_netfilter: Path::new(prepare::BRIDGE_NETFILTER).exists(),
             resolvers: wanted.host.resolvers.clone(),
             layout,
         })

@@ -1,15 +1,17 @@
-//! The Kubernetes API client: connect, server-side apply, prune by inventory, watch over workloads, read logs. Sole home of kube.
+//! The Kubernetes API client: connect, server-side apply, prune by inventory, watch over workloads and policies, read logs. Sole home of kube.
 //!
-//! Objects come and go as JSON values: what is wanted is decided elsewhere. It never retries by itself and never waits.
+//! Objects come and go as JSON values: what is wanted is decided elsewhere. Only the watches retry by themselves; nothing else does, and nothing else waits.
 
 pub mod error;
 pub mod inventory;
 pub mod logs;
 pub mod object;
+pub mod policies;
 pub mod workloads;
 
 pub use error::ClusterError;
 pub use object::ObjectRef;
+pub use policies::PolicySource;
 
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PropagationPolicy};
 use kube::config::{KubeConfigOptions, Kubeconfig};

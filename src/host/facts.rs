@@ -14,14 +14,14 @@ pub struct Address {
     pub ip: Ipv4Addr,
 }
 
-/// The host's addresses on links that are up, without loopback and without the node's own bridge.
+/// The host's addresses on links that are up, without loopback and without those on its side of the pods' links.
 pub fn addresses() -> Vec<Address> {
     use nix::net::if_::InterfaceFlags as Flag;
     let all = nix::ifaddrs::getifaddrs().into_iter().flatten();
     let usable = all.filter(|i| i.flags.contains(Flag::IFF_UP) && !i.flags.contains(Flag::IFF_LOOPBACK));
     usable
-        .filter(|i| i.interface_name != super::settings::BRIDGE)
         .filter_map(|i| Some(Address { ip: i.address?.as_sockaddr_in()?.ip(), link: i.interface_name }))
+        .filter(|a| !super::policy::ranges().iter().any(|pods| pods.contains(a.ip.into())))
         .collect()
 }
 

@@ -1,7 +1,8 @@
 //! Role: prepare, unpack, run Kubernetes, apply, watch.
 //!
 //! Decisions (`settings`, `render`, `check`) are pure; `facts` asks the machine; `prepare`, `kubernetes`, `images`, `stop`
-//! act, each idempotent; `up` puts them in order and `board` publishes where they stand.
+//! act, each idempotent; `up` puts them in order and `board` publishes where they stand. `policy` keeps the network policies
+//! in force beside them.
 
 pub mod board;
 pub mod check;
@@ -9,6 +10,7 @@ pub mod facts;
 pub mod guard;
 pub mod images;
 pub mod kubernetes;
+pub mod policy;
 pub mod prepare;
 pub mod probe;
 pub mod provider;

@@ -1,11 +1,12 @@
 //! Makes the host ready: folders, what a killed predecessor left, control groups, kernel settings, rendered configuration.
 
 use super::render;
-use super::settings::Settings;
+use super::settings::{OLD_BRIDGE, Settings};
+use super::stop;
 use crate::config::layout::Layout;
 use crate::files;
 use crate::process::cgroup::{self, Cgroup};
-use crate::process::scan;
+use crate::process::{netlink, scan};
 use crate::status::Problem;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
@@ -53,19 +54,21 @@ pub fn control_groups(s: &Settings) -> Result<(), Problem> {
     made.map_err(|e| Problem::new("PRE-103", format!("cannot make the control group {}", s.layout.cgroup()), e.to_string(), "see that /sys/fs/cgroup is mounted and writable for root"))
 }
 
-/// Kernel settings of this network namespace: forwarding for pods; bridged packets pass netfilter where the kernel can do that.
+/// Kernel settings of this network namespace: pods are routed.
 pub fn kernel() -> Result<(), Problem> {
     let forward = Path::new("/proc/sys/net/ipv4/ip_forward");
-    std::fs::write(forward, "1").map_err(|e| problem("write", forward, &e))?;
-    let bridge = Path::new(BRIDGE_NETFILTER);
-    if bridge.exists() {
-        std::fs::write(bridge, "1").map_err(|e| problem("write", bridge, &e))?;
-    }
-    Ok(())
+    std::fs::write(forward, "1").map_err(|e| problem("write", forward, &e))
 }
 
-/// The setting that makes bridged packets pass netfilter.
-pub const BRIDGE_NETFILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+/// Pods of an earlier layout hang on a bridge, past the packet filter: they are ended and come again, each on a link of its own.
+pub fn old_network(layout: &Layout) -> Result<(), Problem> {
+    if !netlink::exists(OLD_BRIDGE) {
+        return Ok(());
+    }
+    tracing::info!(bridge = OLD_BRIDGE, "pods of an earlier layout of the network are ended; they come again on links of their own");
+    stop::leftovers(layout)?;
+    netlink::remove_bridge(OLD_BRIDGE).map_err(|e| Problem::new("PRE-106", format!("the link {OLD_BRIDGE} of an earlier layout stays"), e.to_string(), "remove it with `ip link delete`, then start again"))
+}
 
 /// Writes the rendered configuration; returns the names of what changed.
 pub fn configuration(s: &Settings) -> Result<Vec<&'static str>, Problem> {

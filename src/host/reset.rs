@@ -1,7 +1,7 @@
 //! Takes a node off its host again: after it nothing is left that was not there before.
 
 use super::render::node::NETWORK;
-use super::settings::BRIDGE;
+use super::settings::OLD_BRIDGE;
 use super::stop;
 use crate::config::layout::Layout;
 use crate::process::cgroup::{self, Cgroup};
@@ -10,9 +10,9 @@ use crate::status::Problem;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// nftables tables that kube-proxy and the CNI plugins make, as `family name`.
-const TABLES: [(&str, &str); 5] =
-    [("ip", "kube-proxy"), ("ip6", "kube-proxy"), ("inet", "cni_plugins_masquerade"), ("ip", "cni_hostport"), ("ip6", "cni_hostport")];
+/// nftables tables that kube-proxy, the CNI plugins and the network policies make, as `family name`.
+const TABLES: [(&str, &str); 6] =
+    [("ip", "kube-proxy"), ("ip6", "kube-proxy"), ("inet", "cni_plugins_masquerade"), ("ip", "cni_hostport"), ("ip6", "cni_hostport"), crate::policy::TABLE];
 /// What a data root holds; a folder with something else in it is not ours to remove.
 const OURS: [&str; 15] = [
     "store", "current", "models", "pki", "kubernetes", "volumes", "logs", "identity", "lock", "run", "node.db", "secrets", "settings.toml", "trust", "journal",
@@ -43,7 +43,7 @@ pub fn everything(layout: &Layout) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Packet filter tables and the pods' bridge. Links of pods went with their network namespaces.
+/// Packet filter tables, and the bridge of an earlier layout. Links of pods went with their network namespaces.
 fn network(layout: &Layout) -> Result<(), Problem> {
     let nft = layout.current().join("nft");
     if nft.exists() {
@@ -56,7 +56,7 @@ fn network(layout: &Layout) -> Result<(), Problem> {
             }
         }
     }
-    netlink::remove_bridge(BRIDGE).map_err(|e| Problem::new("RST-104", format!("the link {BRIDGE} stays"), e.to_string(), "remove it with `ip link delete`, then reset again"))
+    netlink::remove_bridge(OLD_BRIDGE).map_err(|e| Problem::new("RST-104", format!("the link {OLD_BRIDGE} stays"), e.to_string(), "remove it with `ip link delete`, then reset again"))
 }
 
 /// Which of our tables the listing of `nft list tables` names.
@@ -128,8 +128,8 @@ mod tests {
 
     #[test]
     fn only_our_own_tables_go() {
-        let listing = "table ip kube-proxy\ntable inet filter\ntable ip6 kube-proxy\ntable inet kube-proxy\n";
-        assert_eq!(wanted_gone(listing), [("ip", "kube-proxy"), ("ip6", "kube-proxy")]);
+        let listing = "table ip kube-proxy\ntable inet filter\ntable ip6 kube-proxy\ntable inet kube-proxy\ntable inet antihate-policy\n";
+        assert_eq!(wanted_gone(listing), [("ip", "kube-proxy"), ("ip6", "kube-proxy"), ("inet", "antihate-policy")]);
     }
 
     #[test]

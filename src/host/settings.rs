@@ -29,8 +29,6 @@ pub struct Settings {
     pub cgroups: CgroupVersion,
     /// True where the host may not lower an oom_score_adj (no CAP_SYS_RESOURCE).
     pub restrict_oom: bool,
-    /// True where the kernel passes bridged packets to netfilter; otherwise service traffic is masqueraded.
-    pub bridge_netfilter: bool,
     /// Resolvers of the host that a pod can reach.
     pub resolvers: Vec<std::net::IpAddr>,
 }
@@ -41,8 +39,8 @@ pub const API_PORT: u16 = 6443;
 pub const SERVICE_IP: Ipv4Addr = Ipv4Addr::new(10, 43, 0, 1);
 /// Address range of this node's pods, out of the cluster's.
 pub const NODE_POD_CIDR: &str = "10.42.0.0/24";
-/// The bridge that pods hang on.
-pub const BRIDGE: &str = "antihate-pods";
+/// The bridge that pods hung on in an earlier layout of the network.
+pub const OLD_BRIDGE: &str = "antihate-pods";
 /// The image that holds a pod's namespaces.
 pub const PAUSE_IMAGE: &str = "antihate.local/pause:3.10.2";
 /// TCP ports on the host that the components listen on, with the component.

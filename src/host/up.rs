@@ -5,6 +5,7 @@
 
 use super::board::{self, Board};
 use super::kubernetes::{self, Running};
+use super::policy::{Enforcer, filter};
 use super::probe::Tls;
 use super::settings::{API_PORT, SERVICE_IP, Settings};
 use super::{images, prepare, stop};
@@ -30,6 +31,8 @@ pub struct Node {
     pub stop: CancellationToken,
     /// Cancelled once Kubernetes runs and the images are there: what works on the cluster may begin.
     pub ready: CancellationToken,
+    /// Keeps the network policies in force; somebody must run it.
+    pub policy: Enforcer,
     running: Arc<Mutex<Option<Running>>>,
 }
 
@@ -49,7 +52,7 @@ pub struct Keys {
 impl Node {
     /// A node that has not begun.
     pub fn new(settings: Settings, payload: Payload, board: Board, stop: CancellationToken) -> Node {
-        Node { settings: Arc::new(settings), payload: Arc::new(payload), board, stop, ready: CancellationToken::new(), running: Arc::default() }
+        Node { settings: Arc::new(settings), payload: Arc::new(payload), board, stop, ready: CancellationToken::new(), policy: Enforcer::new(), running: Arc::default() }
     }
 
     /// Brings the node up and keeps it so until stop is asked for; then ends everything in order.
@@ -116,6 +119,7 @@ impl Node {
             let ended = prepare::leftovers(&s.layout)?;
             prepare::control_groups(s)?;
             prepare::kernel()?;
+            prepare::old_network(&s.layout)?;
             prepare::configuration(s)?;
             node.running("prepare", None, if ended > 0 { format!("{ended} processes of an earlier run ended") } else { String::new() });
             Ok(Prepared)
@@ -157,11 +161,16 @@ impl Node {
     async fn kubernetes(&self, keys: &Keys) -> Result<(), Problem> {
         let s = &self.settings;
         if self.running.lock().await.is_none() {
+            // Before anything that could start a pod: what is not known is closed.
+            self.blocking(|node| filter::base(&node.settings)).await?;
             self.running("kubernetes", None, "starting the API server");
             let begun = Running::start(s)?;
             *self.running.lock().await = Some(begun);
         }
         self.wait_for(keys, "kube-apiserver", Duration::from_secs(120)).await?;
+        self.running("kubernetes", None, "putting the network policies in force");
+        self.policy.begin();
+        self.policy.in_force(Duration::from_secs(60)).await?;
         if let Some(running) = self.running.lock().await.as_mut() {
             running.start_rest(s)?;
         }
@@ -215,6 +224,7 @@ impl Node {
                 };
                 all.push(Component { name: name.into(), place: "host".into(), healthy: asked.is_ok(), detail, restarts: state.restarts, since: Utc::now() });
             }
+            all.push(self.policy.component());
             self.board.components(true, all);
             tokio::time::sleep(Duration::from_secs(2)).await;
         }

@@ -1,7 +1,7 @@
 //! The database as the host process reaches it: by the address of its pod.
 //!
-//! The host has no cluster DNS, and a host without a default route has no way to service addresses either; to the pods
-//! of its own bridge it always has one. The address changes with the pod, so it is asked for again when the database is silent.
+//! The host has no cluster DNS, and a host without a default route has no way to service addresses either; to its own
+//! pods it always has one. The address changes with the pod, so it is asked for again when the database is silent.
 
 use super::credentials::credentials;
 use crate::cluster::{Cluster, ObjectRef};

@@ -1,4 +1,5 @@
-//! Two questions to the kernel's network side that need no program on the host: does it know nftables, and away with a bridge.
+//! What is asked of the kernel's network side without any program on the host: does it know nftables, is a link there, and
+//! away with a bridge.
 
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, setsockopt, socket, sockopt};
 use std::os::fd::AsRawFd;
@@ -27,6 +28,11 @@ pub fn nftables() -> Option<bool> {
 /// The kernel's numbers for "set a link's flags" and "remove a bridge" (linux/sockios.h).
 const SIOCSIFFLAGS: u64 = 0x8914;
 const SIOCBRDELBR: u64 = 0x89a1;
+
+/// Whether a link of this name is there.
+pub fn exists(name: &str) -> bool {
+    nix::net::if_::if_nametoindex(name).is_ok()
+}
 
 /// Takes the bridge `name` down and removes it; one that is not there is no error.
 pub fn remove_bridge(name: &str) -> nix::Result<()> {
@@ -57,6 +63,7 @@ mod tests {
         if nix::unistd::geteuid().is_root() {
             remove_bridge("ah-nosuch").unwrap();
         }
+        assert!(!exists("ah-nosuch"));
     }
 
     #[test]

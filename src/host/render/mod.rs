@@ -35,7 +35,6 @@ mod tests {
             node_ip: [192, 0, 2, 7].into(),
             cgroups: CgroupVersion::V2,
             restrict_oom: false,
-            bridge_netfilter: true,
             resolvers: vec!["192.0.2.53".parse().unwrap()],
         }
     }
@@ -67,11 +66,9 @@ mod tests {
     }
 
     #[test]
-    fn a_host_without_the_capability_restricts_oom_scores_and_one_without_bridge_netfilter_masquerades() {
-        let poor = Settings { restrict_oom: true, bridge_netfilter: false, ..settings() };
+    fn a_host_without_the_capability_restricts_oom_scores() {
+        let poor = Settings { restrict_oom: true, ..settings() };
         assert!(node::containerd(&poor).contains("restrict_oom_score_adj = true"));
-        assert!(node::kube_proxy(&poor).contains("\"masqueradeAll\": true"));
-        assert!(node::kube_proxy(&settings()).contains("\"masqueradeAll\": false"));
     }
 
     #[test]

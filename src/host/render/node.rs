@@ -1,6 +1,6 @@
 //! Configuration of what runs on every node: kubelet, kube-proxy, containerd, CNI.
 
-use crate::host::settings::{BRIDGE, DNS_IP, NODE_POD_CIDR, PAUSE_IMAGE, POD_CIDR, Settings};
+use crate::host::settings::{DNS_IP, NODE_POD_CIDR, PAUSE_IMAGE, POD_CIDR, Settings};
 use serde_json::json;
 
 /// Name of the CNI network; also names what it leaves behind.
@@ -56,7 +56,8 @@ pub fn kubelet(s: &Settings) -> String {
     }))
 }
 
-/// kube-proxy in nftables mode; it leaves the kernel's connection limits alone, which a network namespace may not change.
+/// kube-proxy in nftables mode. Pods are routed, so answers always come back through the host: nothing needs to be masqueraded,
+/// and policies see who asks. It leaves the kernel's connection limits alone, which a network namespace may not change.
 pub fn kube_proxy(s: &Settings) -> String {
     pretty(&json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
@@ -69,7 +70,7 @@ pub fn kube_proxy(s: &Settings) -> String {
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
         "clientConnection": {"kubeconfig": s.layout.pki().join("kube-proxy.kubeconfig")},
-        "nftables": {"masqueradeAll": !s.bridge_netfilter, "minSyncPeriod": "1s", "syncPeriod": "30s"},
+        "nftables": {"masqueradeAll": false, "minSyncPeriod": "1s", "syncPeriod": "30s"},
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }))
 }
@@ -125,7 +126,8 @@ SystemdCgroup = false
     )
 }
 
-/// Pods hang on one bridge, get addresses from this node's range, and leave it masqueraded.
+/// Each pod has a link of its own to the host and is routed, also to its neighbours: every packet passes the forward hook, where
+/// the network policies are. Addresses come from this node's range and leave it masqueraded.
 pub fn cni(s: &Settings) -> String {
     let data = s.layout.kubernetes().join("cni");
     pretty(&json!({
@@ -133,8 +135,7 @@ pub fn cni(s: &Settings) -> String {
         "name": NETWORK,
         "plugins": [
             {
-                "type": "bridge", "bridge": BRIDGE, "isGateway": true, "ipMasq": true, "ipMasqBackend": "nftables",
-                "hairpinMode": true,
+                "type": "ptp", "ipMasq": true, "ipMasqBackend": "nftables",
                 "ipam": {
                     "type": "host-local", "dataDir": data,
                     "ranges": [[{"subnet": NODE_POD_CIDR}]],

@@ -1,0 +1,90 @@
+//! Addresses that the network plugin has just given, read from the results that it keeps: some seconds before the kubelet
+//! tells the API server, so that a pod is reachable from its first moment on.
+
+use crate::host::render::node::NETWORK;
+use crate::policy::Claims;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+/// Where the plugins' library keeps results.
+pub const RESULTS: &str = "/var/lib/cni/results";
+
+/// The folder of results, each file read once: a result never changes.
+pub struct Results {
+    folder: PathBuf,
+    /// By file name; `None` for one that could not be read yet, because it is being written.
+    read: BTreeMap<String, Option<Claim>>,
+}
+
+type Claim = (String, Vec<IpAddr>);
+
+impl Results {
+    /// Nothing is read yet.
+    pub fn new(folder: &Path) -> Results {
+        Results { folder: folder.to_path_buf(), read: BTreeMap::new() }
+    }
+
+    /// Looks for files that came or went; true when the claims changed.
+    pub fn look(&mut self) -> bool {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let names = entries.filter_map(|e| e.file_name().into_string().ok()).filter(|n| n.starts_with(NETWORK));
+        let now: BTreeMap<String, Option<Claim>> = names
+            .map(|name| {
+                let known = self.read.get(&name).cloned().flatten();
+                let claim = known.or_else(|| claim(&std::fs::read(self.folder.join(&name)).ok()?));
+                (name, claim)
+            })
+            .collect();
+        let changed = now != self.read;
+        self.read = now;
+        changed
+    }
+
+    /// What was given, by pod. Folders can be shared by several nodes; a uid belongs to one.
+    pub fn claims(&self) -> Claims {
+        let mut all = Claims::new();
+        for (uid, addresses) in self.read.values().flatten() {
+            all.entry(uid.clone()).or_default().extend(addresses);
+        }
+        all
+    }
+}
+
+/// The pod's uid and addresses in a result of ours.
+fn claim(text: &[u8]) -> Option<Claim> {
+    let result: serde_json::Value = serde_json::from_slice(text).ok()?;
+    if result["networkName"] != NETWORK {
+        return None;
+    }
+    let argument = |pair: &serde_json::Value| (pair[0] == "K8S_POD_UID").then(|| pair[1].as_str().map(str::to_owned)).flatten();
+    let uid = result["cniArgs"].as_array()?.iter().find_map(argument)?;
+    let ips = result["result"]["ips"].as_array()?.iter();
+    let addresses = ips.filter_map(|ip| ip["address"].as_str()?.split('/').next()?.parse().ok()).collect();
+    Some((uid, addresses))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RESULT: &str = r#"{"kind":"cniCacheV1","containerId":"c1","ifName":"eth0","networkName":"antihate","config":"e30=",
+        "cniArgs":[["K8S_POD_NAMESPACE","a"],["K8S_POD_UID","u1"]],
+        "result":{"cniVersion":"1.0.0","ips":[{"address":"10.42.0.9/24","gateway":"10.42.0.1","interface":1}]}}"#;
+
+    #[test]
+    fn a_result_is_a_claim_from_when_it_is_whole_until_it_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut results = Results::new(dir.path());
+        let file = dir.path().join("antihate-c1-eth0");
+        std::fs::write(&file, &RESULT[..50]).unwrap();
+        std::fs::write(dir.path().join("other-c1-eth0"), RESULT).unwrap();
+        results.look();
+        assert!(results.claims().is_empty());
+        std::fs::write(&file, RESULT).unwrap();
+        assert!(results.look() && !results.look());
+        assert_eq!(results.claims()["u1"], ["10.42.0.9".parse::<IpAddr>().unwrap()]);
+        std::fs::remove_file(file).unwrap();
+        assert!(results.look() && results.claims().is_empty());
+    }
+}

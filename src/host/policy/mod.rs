@@ -1,0 +1,122 @@
+//! Keeps the network policies in force on this host, beside the node's components.
+//!
+//! Its life: [`filter::base`] closes the addresses of pods before anything can start one; when the API server answers, `run`
+//! watches, decides (`crate::policy`) and writes; only when the first whole rule set stands may the kubelet start. What the
+//! kernel holds stays in force when this process ends or is killed, and the next one takes over without taking it down.
+//! It never fails: what goes wrong stands in its health, and the last rules hold meanwhile.
+
+pub mod claims;
+pub mod filter;
+mod rounds;
+
+use super::settings::{NODE_POD_CIDR, Settings};
+use crate::cluster::Cluster;
+use crate::policy::Net;
+use crate::status::{Component, Problem};
+use chrono::Utc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Its name among the components and the logs.
+pub const NAME: &str = "network-policy";
+/// Before it connects again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How the enforcement stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Health {
+    /// A rule set made of the cluster's own words stands, written by this process.
+    pub in_force: bool,
+    /// What keeps it from following the cluster.
+    pub problem: Option<Problem>,
+    /// A short remark.
+    pub detail: String,
+}
+
+/// The enforcement of one node.
+#[derive(Clone)]
+pub struct Enforcer {
+    served: CancellationToken,
+    health: watch::Sender<Health>,
+}
+
+impl Enforcer {
+    /// One that has not begun.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Enforcer {
+        Enforcer { served: CancellationToken::new(), health: watch::channel(Health::default()).0 }
+    }
+
+    /// Says that the API server answers.
+    pub fn begin(&self) {
+        self.served.cancel();
+    }
+
+    /// Waits until the rules stand; at most `limit`.
+    pub async fn in_force(&self, limit: Duration) -> Result<(), Problem> {
+        let mut health = self.health.subscribe();
+        let stands = tokio::time::timeout(limit, health.wait_for(|h| h.in_force)).await.is_ok();
+        let late = || Problem::new("NPL-103", "network policies are not in force yet", "no pod may start before they are", "wait: it is tried again; see `antihate logs network-policy`");
+        if stands { Ok(()) } else { Err(self.health.borrow().problem.clone().unwrap_or_else(late)) }
+    }
+
+    /// As one of the host's components.
+    pub fn component(&self) -> Component {
+        let health = self.health.borrow().clone();
+        let detail = health.problem.as_ref().map_or(health.detail, |p| format!("{p}: {}", p.cause));
+        Component { name: NAME.into(), place: "host".into(), healthy: health.in_force && health.problem.is_none(), detail, restarts: 0, since: Utc::now() }
+    }
+
+    /// Keeps the rules as the cluster wants them; ends only by being dropped.
+    pub async fn run(&self, settings: Arc<Settings>) {
+        self.served.cancelled().await;
+        loop {
+            let problem = match Cluster::connect(&settings.layout.admin_kubeconfig()).await {
+                Ok(cluster) => rounds::keep(self, &settings, &cluster).await,
+                Err(e) => e.problem(),
+            };
+            self.trouble(&settings, problem);
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    fn trouble(&self, settings: &Settings, problem: Problem) {
+        let new = self.health.borrow().problem.as_ref() != Some(&problem);
+        if new {
+            tracing::warn!(problem = %problem.render(), "network policies do not follow the cluster");
+            filter::note(settings, &problem.render().replace('\n', ";"));
+            self.health.send_modify(|h| h.problem = Some(problem));
+        }
+    }
+
+    fn well(&self, detail: String) {
+        self.health.send_if_modified(|h| {
+            let now = Health { in_force: true, problem: None, detail };
+            let changed = *h != now;
+            *h = now;
+            changed
+        });
+    }
+}
+
+/// Addresses that pods of this node have.
+pub fn ranges() -> Vec<Net> {
+    vec![NODE_POD_CIDR.parse().expect("a constant block")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_rules_are_in_force_only_after_they_were_written() {
+        let enforcer = Enforcer::new();
+        assert_eq!(enforcer.in_force(Duration::from_millis(1)).await.unwrap_err().code, "NPL-103");
+        assert!(!enforcer.component().healthy);
+        enforcer.well("3 pods".into());
+        enforcer.in_force(Duration::from_millis(1)).await.unwrap();
+        assert!(enforcer.component().healthy && enforcer.component().detail == "3 pods");
+    }
+}
