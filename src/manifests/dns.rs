@@ -6,9 +6,9 @@ use crate::config::Resolved;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
-const NAMESPACE: &str = "kube-system";
+pub(super) const NAMESPACE: &str = "kube-system";
 /// A port that needs no privilege; the service answers on 53.
-const PORT: u16 = 1053;
+pub(super) const PORT: u16 = 1053;
 
 /// Configuration, service, deployment.
 pub fn objects(resolved: &Resolved) -> Vec<Value> {

@@ -1,8 +1,8 @@
 //! The local-node stack as functions from the resolved configuration to ordered Kubernetes objects.
 //!
 //! Objects are JSON values made by Rust functions; a test reads each one into its Kubernetes type and back, so that a
-//! misspelt field is found without a cluster. Names, labels, ports and figures are those of the guide. NetworkPolicy
-//! objects are rendered too, but nothing on the node enforces them yet.
+//! misspelt field is found without a cluster. Names, labels, ports and figures are those of the guide. What may talk
+//! to what is one table in `policies`; the host enforces it.
 
 mod access;
 mod analyzer;
@@ -19,6 +19,8 @@ mod sample;
 mod volumes;
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod reachability_tests;
 
 pub use volumes::{Folder, folders};
 

@@ -7,5 +7,6 @@ mod support;
 mod flow;
 mod enrollment;
 mod hosts;
+mod netpol;
 mod node;
 mod store;
