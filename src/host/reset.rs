@@ -1,5 +1,6 @@
 //! Takes a node off its host again: after it nothing is left that was not there before.
 
+use super::policy::claims::RESULTS;
 use super::render::node::NETWORK;
 use super::settings::OLD_BRIDGE;
 use super::stop;
@@ -7,6 +8,7 @@ use crate::config::layout::Layout;
 use crate::process::cgroup::{self, Cgroup};
 use crate::process::{mounts, netlink, once};
 use crate::status::Problem;
+use base64::Engine as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,8 +84,8 @@ fn elsewhere(layout: &Layout) {
     for socket in shim_sockets(&layout.run.join("containerd")) {
         drop(std::fs::remove_file(socket));
     }
-    for path in children(Path::new("/var/lib/cni/results")) {
-        if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&format!("{NETWORK}-"))) {
+    for path in children(Path::new(RESULTS)) {
+        if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&format!("{NETWORK}-"))) && is_of(&path, layout) {
             drop(std::fs::remove_file(path));
         }
     }
@@ -96,6 +98,13 @@ fn elsewhere(layout: &Layout) {
     for folder in ["/var/lib/cni/results", "/var/lib/cni", "/var/log/containers", "/run/containerd/s", "/run/containerd"] {
         drop(std::fs::remove_dir(folder));
     }
+}
+
+/// Whether a network plugin's result was made with this node's configuration, which names its data root.
+fn is_of(result: &Path, layout: &Layout) -> bool {
+    let text: serde_json::Value = std::fs::read(result).ok().and_then(|t| serde_json::from_slice(&t).ok()).unwrap_or_default();
+    let config = text["config"].as_str().and_then(|c| base64::engine::general_purpose::STANDARD.decode(c).ok()).unwrap_or_default();
+    String::from_utf8_lossy(&config).contains(&format!("\"{}/", layout.data.display()))
 }
 
 fn children(folder: &Path) -> Vec<PathBuf> {

@@ -52,8 +52,11 @@ impl Service {
         self.start_page(&mut beside, upstream, invite)?;
         let layout = self.settings.layout.clone();
         let node = Node::new(self.settings, self.payload, board.clone(), stop.clone());
-        let (policy, settings) = (node.policy.clone(), node.settings.clone());
-        beside.start("network-policy", async move { Ok(policy.run(settings).await) });
+        let (policy, settings, until) = (node.policy.clone(), node.settings.clone(), beside.stop());
+        beside.start("network-policy", async move {
+            tokio::select! { () = policy.run(settings) => {}, () = until.cancelled() => {} }
+            Ok(())
+        });
         let operating = start_operating(&mut beside, &node, self.wanted);
         let result = tokio::select! {
             result = node.run() => result,
@@ -65,8 +68,8 @@ impl Service {
         };
         operating.cancel();
         let late = beside.shutdown(DRAIN).await;
-        if late > 2 {
-            // The status file and the network policies are kept until the end: these tasks are always aborted.
+        if late > 1 {
+            // The status file's task has no end of its own and is always aborted.
             tracing::warn!(late, "parts of the host process did not end in time");
         }
         drop(std::fs::remove_file(layout.status()));

@@ -3,7 +3,7 @@
 
 use crate::host::render::node::NETWORK;
 use crate::policy::Claims;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,8 @@ pub struct Results {
     folder: PathBuf,
     /// By file name; `None` for one that could not be read yet, because it is being written.
     read: BTreeMap<String, Option<Claim>>,
+    /// What files said that are gone: it holds for a pod until another file speaks of the pod or of its address.
+    past: Claims,
 }
 
 type Claim = (String, Vec<IpAddr>);
@@ -22,7 +24,7 @@ type Claim = (String, Vec<IpAddr>);
 impl Results {
     /// Nothing is read yet.
     pub fn new(folder: &Path) -> Results {
-        Results { folder: folder.to_path_buf(), read: BTreeMap::new() }
+        Results { folder: folder.to_path_buf(), read: BTreeMap::new(), past: Claims::new() }
     }
 
     /// Looks for files that came or went; true when the claims changed.
@@ -37,8 +39,16 @@ impl Results {
             })
             .collect();
         let changed = now != self.read;
+        for (uid, addresses) in self.read.iter().filter(|(name, _)| !now.contains_key(*name)).filter_map(|(_, claim)| claim.as_ref()) {
+            self.past.insert(uid.clone(), addresses.clone());
+        }
         self.read = now;
         changed
+    }
+
+    /// Forgets what was said of pods that are no more.
+    pub fn keep(&mut self, exists: impl Fn(&str) -> bool) {
+        self.past.retain(|uid, _| exists(uid));
     }
 
     /// What was given, by pod. Folders can be shared by several nodes; a uid belongs to one.
@@ -46,6 +56,10 @@ impl Results {
         let mut all = Claims::new();
         for (uid, addresses) in self.read.values().flatten() {
             all.entry(uid.clone()).or_default().extend(addresses);
+        }
+        let taken: BTreeSet<IpAddr> = all.values().flatten().copied().collect();
+        for (uid, addresses) in self.past.iter().filter(|(_, addresses)| !addresses.iter().any(|ip| taken.contains(ip))) {
+            all.entry(uid.clone()).or_insert_with(|| addresses.clone());
         }
         all
     }
@@ -73,7 +87,7 @@ mod tests {
         "result":{"cniVersion":"1.0.0","ips":[{"address":"10.42.0.9/24","gateway":"10.42.0.1","interface":1}]}}"#;
 
     #[test]
-    fn a_result_is_a_claim_from_when_it_is_whole_until_it_goes() {
+    fn a_result_is_a_claim_from_when_it_is_whole_until_another_takes_its_place() {
         let dir = tempfile::tempdir().unwrap();
         let mut results = Results::new(dir.path());
         let file = dir.path().join("antihate-c1-eth0");
@@ -85,6 +99,10 @@ mod tests {
         assert!(results.look() && !results.look());
         assert_eq!(results.claims()["u1"], ["10.42.0.9".parse::<IpAddr>().unwrap()]);
         std::fs::remove_file(file).unwrap();
-        assert!(results.look() && results.claims().is_empty());
+        assert!(results.look() && results.claims().contains_key("u1"), "another's clearing up takes no pod its address");
+        std::fs::write(dir.path().join("antihate-c2-eth0"), RESULT.replace("u1", "u2")).unwrap();
+        assert!(results.look() && results.claims().keys().eq(["u2"]), "the address is another's now");
+        results.keep(|_| false);
+        assert!(results.past.is_empty());
     }
 }

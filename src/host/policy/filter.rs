@@ -6,7 +6,6 @@ use crate::policy::{self, RuleSet, TABLE};
 use crate::process::log::RotatingLog;
 use crate::process::once::{self, Outcome};
 use crate::status::Problem;
-use std::io::Write;
 
 /// Largest log, bytes.
 const LOG_CAP: u64 = 1 << 20;

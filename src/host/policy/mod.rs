@@ -69,7 +69,7 @@ impl Enforcer {
         Component { name: NAME.into(), place: "host".into(), healthy: health.in_force && health.problem.is_none(), detail, restarts: 0, since: Utc::now() }
     }
 
-    /// Keeps the rules as the cluster wants them; ends only by being dropped.
+    /// Keeps the rules as the cluster wants them; ends by being dropped.
     pub async fn run(&self, settings: Arc<Settings>) {
         self.served.cancelled().await;
         loop {

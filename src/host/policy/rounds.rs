@@ -92,6 +92,8 @@ impl Rounds<'_> {
     /// Decides and writes; returns how long to wait for a change before the next round.
     async fn round(&mut self) -> Result<Duration, Problem> {
         let failures = self.source.heard().borrow_and_update().failures;
+        let uids: BTreeSet<String> = self.source.pods().iter().filter_map(|p| p.metadata.uid.clone()).collect();
+        self.results.keep(|uid| uids.contains(uid));
         let claims = self.results.claims();
         let before = self.world(&claims);
         let new: Vec<String> = before.pods.iter().filter(|p| p.local && !self.admitted.contains(&p.uid)).map(|p| p.uid.clone()).collect();
