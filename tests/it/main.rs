@@ -4,9 +4,13 @@
 #[allow(dead_code)] // parts wait for their tests
 mod support;
 
-mod flow;
+mod cluster;
 mod enrollment;
+mod file;
+mod flow;
 mod hosts;
 mod netpol;
 mod node;
+mod refusals;
 mod store;
+mod walk;
