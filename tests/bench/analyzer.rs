@@ -1,86 +1,58 @@
 //! Benchmarks A1 to A5: the analyzer's engine and its way from text to label, beside Python doing the same.
 //!
-//! `ORT_DYLIB_PATH=… ANTIHATE_BENCH_PYTHON=… cargo bench --bench analyzer [-- A1 A3]`
+//! `appliance/bench A1 A3`, or `ORT_DYLIB_PATH=… ANTIHATE_BENCH_PYTHON=… cargo bench --bench analyzer [-- A1 A3]`
 //! The Python needs `pip install -r tests/bench/requirements.txt`; its onnxruntime also carries the library to name.
 //! Pairs are interleaved; a line gives both sides and the median of the pairs' ratios with minimum and maximum.
 //! It records and never fails for being slow.
 
-use antihate::inference::batch::{Limits, plan, waste};
-use antihate::inference::{Classifier, EngineKind, ModelFolder, Options, Tensor, Tokens, onnxruntime_library, text};
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Instant;
+#[allow(dead_code)] // every benchmark takes what it needs
+mod measure;
 
-const PAIRS: usize = 7;
+use antihate::inference::batch::{Limits, plan, waste};
+use antihate::inference::{Classifier, EngineKind, ModelFolder, Options, Tensor, onnxruntime_library, text};
+use measure::{Asked, Cost, Posts, cost, figure, pairs, tokenizer};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
 const POSTS: usize = 1200;
 const WINDOW: usize = 300;
-const SEED: u64 = 20_261;
-/// Mild words of ours; a post is drawn from them.
-const WORDS: &str = "the bus was late again today and nobody told us why but coffee is warm people walk home after work \
-    rain falls on green roofs children play football near the old station good morning neighbours thank you for the lovely \
-    cake our team lost the match honestly this referee needs glasses wetter heute schön danke bom dia jogo ontem 날씨 좋아요 \
-    今天 天气 很好 bonjour merci mausam acha shukriya погода хорошая #weekend @someone https://example.org/a";
 
 fn main() {
-    let asked: Vec<String> = std::env::args().skip(1).filter(|a| a.starts_with('A')).collect();
-    let wants = |id: &str| asked.is_empty() || asked.iter().any(|a| a == id);
-    let model = std::env::var_os("MODEL_PATH").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("models/text"), PathBuf::from);
-    let posts = corpus();
-    if wants("A5") {
+    let asked = Asked::read();
+    if !asked.wants_any(&["A1", "A2", "A3", "A4", "A5"]) {
+        return;
+    }
+    let model = measure::model();
+    let posts: Vec<String> = Posts::new().take(POSTS).collect();
+    if asked.wants("A5") {
         a5(&model, &posts);
     }
     if onnxruntime_library().is_none() {
         println!("A1 A2 A3 A4: not measured, ORT_DYLIB_PATH names no libonnxruntime.so");
         return;
     }
-    if wants("A4") {
+    if asked.wants("A4") {
         a4(&model, &posts);
     }
-    let Some(mut python) = Python::start(&model, &posts) else {
+    if asked.wants_any(&["A1", "A2", "A3"]) {
+        beside_python(&asked, &model, &posts);
+    }
+}
+
+fn beside_python(asked: &Asked, model: &Path, posts: &[String]) {
+    let Some(mut python) = Python::start(model, posts) else {
         println!("A1 A2 A3: no baseline; ANTIHATE_BENCH_PYTHON must be a Python with tests/bench/requirements.txt installed");
         return;
     };
-    if wants("A1") {
-        a1(&model, &mut python);
+    if asked.wants("A1") {
+        a1(model, &mut python);
     }
     for (id, kind) in [("A2", "fifo"), ("A3", "sorted")] {
-        if wants(id) {
-            whole_way(id, kind, &model, &posts, &mut python);
+        if asked.wants(id) {
+            whole_way(id, kind, model, posts, &mut python);
         }
     }
-}
-
-/// Mixed lengths as in social posts: mostly under 40 words, a tail of long ones. Same seed, same posts.
-fn corpus() -> Vec<String> {
-    let words: Vec<&str> = WORDS.split_whitespace().collect();
-    let mut state = SEED;
-    let mut next = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize
-    };
-    let length = |a: usize, b: usize| if a % 10 < 7 { 4 + b % 24 } else if a % 10 < 9 { 28 + b % 50 } else { 80 + b % 220 };
-    (0..POSTS).map(|_| (0..length(next(), next())).map(|_| words[next() % words.len()]).collect::<Vec<_>>().join(" ")).collect()
-}
-
-/// Seconds of wall time and of processor time.
-#[derive(Clone, Copy)]
-struct Cost {
-    wall: f64,
-    cpu: f64,
-}
-
-fn cpu() -> f64 {
-    let u = getrusage(UsageWho::RUSAGE_SELF).expect("usage of this process");
-    (u.user_time() + u.system_time()).num_microseconds() as f64 / 1e6
-}
-
-fn cost(work: impl FnOnce()) -> Cost {
-    let (c, t) = (cpu(), Instant::now());
-    work();
-    Cost { wall: t.elapsed().as_secs_f64(), cpu: cpu() - c }
 }
 
 /// The reference side: a child that does one measured piece of work for each line that it reads.
@@ -128,19 +100,11 @@ impl Drop for Python {
     }
 }
 
-fn spread(mut v: Vec<f64>) -> (f64, f64, f64) {
-    v.sort_by(f64::total_cmp);
-    (v[v.len() / 2], v[0], v[v.len() - 1])
-}
-
-/// Runs pairs A B A B and prints `amount` a second of both, and the median ratio ours/baseline.
-fn compare(id: &str, what: &str, unit: &str, amount: f64, by_cpu: bool, mut ours: impl FnMut() -> Cost, mut theirs: impl FnMut() -> Cost) {
-    let pick = |c: Cost| if by_cpu { c.cpu } else { c.wall };
-    let pairs: Vec<(f64, f64)> = (0..PAIRS).map(|_| (pick(ours()), pick(theirs()))).collect();
-    let rate = |f: fn(&(f64, f64)) -> f64| amount / spread(pairs.iter().map(f).collect()).0;
-    let (mid, low, high) = spread(pairs.iter().map(|(a, b)| b / a).collect());
-    let (a, b) = (rate(|p| p.0), rate(|p| p.1));
-    println!("{id} {what}: ours {a:.0} {unit}, baseline {b:.0} {unit}, ratio {mid:.2} ({low:.2} to {high:.2})");
+/// Runs pairs A B A B and prints `amount` a second of both sides.
+fn compare(name: &str, unit: &str, amount: f64, by_cpu: bool, mut ours: impl FnMut() -> Cost, mut theirs: impl FnMut() -> Cost) {
+    let rate = |c: Cost| amount / if by_cpu { c.cpu } else { c.wall };
+    let measured: Vec<(f64, f64)> = (0..pairs()).map(|_| (rate(ours()), rate(theirs()))).collect();
+    figure(name, (unit, 0), "pairs", &measured);
 }
 
 fn open(model: &Path, engine: EngineKind) -> Classifier {
@@ -158,7 +122,7 @@ fn a1(model: &Path, python: &mut Python) {
         let ask = format!("tensor {rows} {width} {times}");
         python.ask(&ask);
         let amount = (rows * width * times) as f64;
-        compare("A1", &format!("engine, int8, one thread, ({rows},{width})"), "tokens per CPU-second", amount, true, || run(times), || python.ask(&ask));
+        compare(&format!("A1 engine, int8, one thread, ({rows},{width})"), "tokens per CPU-second", amount, true, || run(times), || python.ask(&ask));
     }
 }
 
@@ -182,20 +146,20 @@ fn classify(workers: &mut [Classifier], posts: &[String]) -> Cost {
 fn whole_way(id: &str, kind: &str, model: &Path, posts: &[String], python: &mut Python) {
     let one = open(model, EngineKind::OnnxruntimeInt8);
     let mut workers = [one.fork().expect("a second session"), one];
-    let what = format!("text to label, int8, two threads, {POSTS} posts, baseline {kind}");
+    let what = format!("{id} text to label, int8, two threads, {POSTS} posts, baseline {kind}");
     classify(&mut workers, &posts[..WINDOW]);
-    compare(id, &what, "posts/s", POSTS as f64, false, || classify(&mut workers, posts), || python.ask(kind));
+    compare(&what, "posts/s", POSTS as f64, false, || classify(&mut workers, posts), || python.ask(kind));
 }
 
 fn a4(model: &Path, posts: &[String]) {
     let (mut int8, mut f32) = ([open(model, EngineKind::OnnxruntimeInt8)], [open(model, EngineKind::OnnxruntimeF32)]);
     let part = &posts[..WINDOW];
     let n = part.len() as f64;
-    let what = "int8 against f32 in ONNX Runtime, one thread, text to label";
-    compare("A4", what, "posts per CPU-second", n, true, || classify(&mut int8, part), || classify(&mut f32, part));
+    let what = "A4 int8 against f32 in ONNX Runtime, one thread, text to label";
+    compare(what, "posts per CPU-second", n, true, || classify(&mut int8, part), || classify(&mut f32, part));
     let mut tract = [open(model, EngineKind::Tract)];
-    let what = "tract f32 against f32 in ONNX Runtime, one thread, text to label";
-    compare("A4", what, "posts per CPU-second", n, true, || classify(&mut tract, part), || classify(&mut f32, part));
+    let what = "A4 tract f32 against f32 in ONNX Runtime, one thread, text to label";
+    compare(what, "posts per CPU-second", n, true, || classify(&mut tract, part), || classify(&mut f32, part));
     let folder = ModelFolder::open(model).unwrap_or_else(|e| panic!("{}", e.problem().render()));
     for (lang, a) in folder.manifest().accuracy.iter().filter(|(_, a)| a.posts >= 200) {
         println!("A4 macro-F1 {lang}: int8 {:.4}, f32 {:.4}, difference {:+.4} (recorded with the model)", a.int8, a.f32, a.int8 - a.f32);
@@ -203,9 +167,7 @@ fn a4(model: &Path, posts: &[String]) {
 }
 
 fn a5(model: &Path, posts: &[String]) {
-    let folder = ModelFolder::open(model).unwrap_or_else(|e| panic!("{}", e.problem().render()));
-    let file = &folder.manifest().files.tokenizer;
-    let tokens = Tokens::parse(&folder.locate(file), &folder.read(file).expect("tokenizer"), 512).expect("tokenizer");
+    let tokens = tokenizer(model);
     let lengths: Vec<usize> = posts.iter().map(|p| tokens.ids(&text::normalise(p)).len()).collect();
     let fifo: usize = lengths.chunks(32).map(|c| c.iter().max().copied().unwrap_or(0) * c.len()).sum();
     let real: usize = lengths.iter().sum();

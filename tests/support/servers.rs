@@ -36,6 +36,11 @@ impl Process {
         Process { child: command.spawn().unwrap_or_else(|e| panic!("{what}: {e}")), what }
     }
 
+    /// Its process identifier.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it as a power cut would.
     pub fn kill9(&mut self) {
         self.child.kill().expect("it is ours to kill");
@@ -111,11 +116,22 @@ impl PostgreSql {
         self.process.as_mut().expect("it runs").kill9();
     }
 
+    /// Identifier of the server's first process.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
+    /// psql on a database of this server; reads statements from its input.
+    pub fn client(&self, database: &str) -> Command {
+        let port = self.port.to_string();
+        let mut psql = Command::new(self.bin.join("psql"));
+        psql.args(["-h", "127.0.0.1", "-p", &port, "-U", "antihate", "-d", database, "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"]);
+        psql
+    }
+
     /// Rows of a statement, one a line, columns separated by `|`.
     pub fn psql(&self, database: &str, sql: &str) -> Option<String> {
-        let port = self.port.to_string();
-        let args = ["-h", "127.0.0.1", "-p", &port, "-U", "antihate", "-d", database, "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql];
-        let out = Command::new(self.bin.join("psql")).args(args).output().expect("psql");
+        let out = self.client(database).args(["-c", sql]).output().expect("psql");
         out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_string())
     }
 
@@ -186,6 +202,11 @@ impl Kafka {
     /// Kills the broker.
     pub fn kill9(&mut self) {
         self.process.as_mut().expect("it runs").kill9();
+    }
+
+    /// Identifier of its process.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
     }
 
     /// Its address.

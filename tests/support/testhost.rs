@@ -105,6 +105,11 @@ impl TestHost {
         self.data.path().join("data")
     }
 
+    /// Its network, for a thread that wants to enter it.
+    pub fn network(&self) -> std::fs::File {
+        std::fs::File::open(format!("/run/netns/{}", self.name)).expect("its network")
+    }
+
     /// A command that will run inside this host.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("nsenter");
