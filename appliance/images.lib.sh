@@ -151,15 +151,15 @@ merge_layouts() {
   publish "$partial" "$out"
 }
 
-# layer_differences FOLDER FOLDER: which files make two builds of one image differ.
+# layer_differences FOLDER FOLDER WORK: which files make two builds of one image differ. WORK is filled.
 layer_differences() {
-  local one two pair
+  local one two pair x=$3/one y=$3/two
   local query='.manifests[0].digest | sub("sha256:";"")'
   one=$1/oci/blobs/sha256/$(jq -r "$query" "$1/oci/index.json") two=$2/oci/blobs/sha256/$(jq -r "$query" "$2/oci/index.json")
   paste <(jq -r '.layers[].digest' "$one") <(jq -r '.layers[].digest' "$two") | while read -r -a pair; do
     [ "${pair[0]}" != "${pair[1]}" ] || continue
-    mkdir -p "$1/x" "$2/x"
-    tar -xf "$1/oci/blobs/sha256/${pair[0]#sha256:}" -C "$1/x" && tar -xf "$2/oci/blobs/sha256/${pair[1]#sha256:}" -C "$2/x"
-    diff -rq --no-dereference "$1/x" "$2/x" || true
+    mkdir -p "$x" "$y"
+    tar -xf "$1/oci/blobs/sha256/${pair[0]#sha256:}" -C "$x" && tar -xf "$2/oci/blobs/sha256/${pair[1]#sha256:}" -C "$y"
+    diff -rq --no-dereference "$x" "$y" || true
   done
 }

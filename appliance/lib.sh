@@ -65,5 +65,16 @@ publish() {
 # toml_value FILE KEY: the string value of a top-level `key = "value"` line; empty when there is none.
 toml_value() { sed -n "s/^$2 *= *\"\\(.*\\)\" *\$/\\1/p" "$1"; }
 
+# own_target: the target folder is shared by all checkouts of this user, so that dependencies are compiled once. Cargo tells our
+# own package's freshness by times, which says nothing when another checkout was built last: then that package alone is dropped.
+own_target() {
+  local stamp=$CARGO_TARGET_DIR/checkout
+  if [ "$(cat "$stamp" 2>/dev/null)" != "$TREE" ]; then
+    (cd "$TREE" && cargo clean --quiet --release --package antihate >&2)
+    mkdir -p "$CARGO_TARGET_DIR"
+    printf '%s\n' "$TREE" >"$stamp"
+  fi
+}
+
 # elapsed START: whole seconds since START (seconds since 1970).
 elapsed() { echo $(($(date +%s) - $1)); }

@@ -47,6 +47,16 @@ function parsed(html) {
   return new DOMParser().parseFromString(html, "text/html").body;
 }
 
+// The list of posts stands still while somebody is at it: nobody can read or press what moves away.
+// A pointer that was left on it does not hold it for longer than a minute.
+let used = 0;
+for (const kind of ["pointermove", "pointerdown", "keydown", "focusin"]) {
+  document.addEventListener(kind, (event) => { if (event.target.closest?.("#post-list")) used = Date.now(); }, { passive: true });
+}
+function isUsed(list) {
+  return Date.now() - used < 60_000 && (list.matches(":hover") || list.contains(document.activeElement));
+}
+
 // Server-sent events replace the live part; the browser itself connects again after a cut.
 function live(place) {
   const link = document.getElementById("link");
@@ -57,7 +67,12 @@ function live(place) {
   const events = new EventSource(place.dataset.live);
   events.addEventListener("live", (event) => {
     say("live", "good");
-    morphChildren(place, parsed(event.data));
+    const fresh = parsed(event.data);
+    const list = place.querySelector("#post-list");
+    const still = isUsed(list);
+    if (still) fresh.querySelector("#post-list").replaceWith(list.cloneNode(true));
+    morphChildren(place, fresh);
+    place.querySelector("#still").hidden = !still;
     document.title = document.title.replace(/^[^-]*/, document.getElementById("working").textContent.trim() + " ");
   });
   events.addEventListener("locked", () => location.assign("/unlock"));

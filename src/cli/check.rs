@@ -16,9 +16,6 @@ pub struct CheckCmd {
     data: DataArg,
     #[command(flatten)]
     payload: PayloadArg,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 impl CheckCmd {
@@ -28,7 +25,7 @@ impl CheckCmd {
         let needs = if layout.current().exists() { 0 } else { need(&self.payload.open(context, &layout.data)?).total() };
         let checks = judge(&survey::facts(&layout, needs, false));
         let mut out = std::io::stdout().lock();
-        if self.json {
+        if context.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&checks)?)?;
         } else {
             checks.iter().try_for_each(|c| writeln!(out, "{}", line(c)))?;

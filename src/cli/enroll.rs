@@ -30,16 +30,13 @@ pub struct Enroll {
     /// Does not wait when a person has to accept the node.
     #[arg(long)]
     no_wait: bool,
-    /// Prints the identity as JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     data: DataArg,
 }
 
 impl Enroll {
     /// Performs the exchange and prints who the node is now.
-    pub fn run(self, _: &Context) -> anyhow::Result<ExitCode> {
+    pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let typed = match self.token.as_str() {
             "-" => {
                 let mut text = Zeroizing::new(String::new());
@@ -53,7 +50,7 @@ impl Enroll {
         let folder = Folder::of(&self.data.layout()?.data);
         let joined = super::block_on(keep_asking(&folder, &token, &options, self.replace, !self.no_wait))?;
         let identity = joined.map_err(|e| e.problem())?;
-        print(&identity, self.json)?;
+        print(&identity, context.json)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -76,18 +76,12 @@ enum TokenSub {
         /// A person must accept the node: antihate hub node accept.
         #[arg(long)]
         approve: bool,
-        /// Prints JSON.
-        #[arg(long)]
-        json: bool,
     },
     /// Lists tokens, never their secrets.
     #[command(after_help = "Example: antihate hub token list --json")]
     List {
         #[command(flatten)]
         hub: HubData,
-        /// Prints JSON.
-        #[arg(long)]
-        json: bool,
     },
     /// Withdraws a token that was not used.
     #[command(after_help = "Example: antihate hub token revoke 7K3M9QXD21")]
@@ -106,9 +100,6 @@ enum NodeSub {
     List {
         #[command(flatten)]
         hub: HubData,
-        /// Prints JSON.
-        #[arg(long)]
-        json: bool,
     },
     /// Shows everything that is known of a node.
     #[command(after_help = "Example: antihate hub node show 4c1f0d2e")]
@@ -133,32 +124,32 @@ struct One {
     /// Why, or by whom.
     #[arg(long, default_value = "the hub's operator")]
     reason: String,
-    /// Prints JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 impl Hub {
     /// Runs the command.
-    pub fn run(self, _: &Context) -> anyhow::Result<ExitCode> {
+    pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         match self.command {
-            Sub::Serve(serve) => serve.run(),
-            Sub::Token(token) => token.run().map_err(told),
-            Sub::Node(node) => node.run().map_err(told),
+            Sub::Serve(serve) => serve.run(context.json),
+            Sub::Token(token) => token.run(context).map_err(told),
+            Sub::Node(node) => node.run(context.json).map_err(told),
         }
     }
 }
 
 impl Serve {
-    fn run(self) -> anyhow::Result<ExitCode> {
-        crate::telemetry::init(false);
+    fn run(self, json: bool) -> anyhow::Result<ExitCode> {
+        crate::telemetry::init(json);
         let settings = Settings { heartbeat_s: self.heartbeat, ..Settings::new(self.hub.data, &self.name, &self.geo.to_ascii_uppercase()) };
         let listen = self.listen;
         let served = super::block_on(async move {
             let bind = |source| Error::Io { doing: format!("listening on {listen}"), source };
             let listener = tokio::net::TcpListener::bind(listen).await.map_err(bind)?;
             let stop = CancellationToken::new();
-            let ready = |port| eprintln!("hub of geography {} answers at {}:{port}; make a token with: antihate hub token create", self.geo, self.name);
+            let ready = |port| match json {
+                true => println!("{}", serde_json::json!({"geography": self.geo, "name": self.name, "port": port})),
+                false => eprintln!("hub of geography {} answers at {}:{port}; make a token with: antihate hub token create", self.geo, self.name),
+            };
             let serving = serve(settings, listener, stop.clone(), ready);
             tokio::pin!(serving);
             tokio::select! {
@@ -183,13 +174,13 @@ async fn asked_to_stop() {
 }
 
 impl TokenSub {
-    fn run(self) -> anyhow::Result<ExitCode> {
+    fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let now = Utc::now().timestamp();
         match self {
-            TokenSub::Create { hub, ttl, geo, site, approve, json } => {
+            TokenSub::Create { hub, ttl, geo, site, approve } => {
                 let new = NewToken { geography: geo, site, ttl_s: ttl, approve };
                 let (token, view) = Admin::open(&hub.data)?.create_token(&new, now)?;
-                if json {
+                if context.json {
                     let mut value = serde_json::to_value(&view)?;
                     value["token"] = serde_json::Value::from(token.as_str());
                     println!("{}", serde_json::to_string_pretty(&value)?);
@@ -198,15 +189,15 @@ impl TokenSub {
                     eprintln!("good until {} for one node; on the node: antihate enroll TOKEN", day(view.expires_at));
                 }
             }
-            TokenSub::List { hub, json } => {
+            TokenSub::List { hub } => {
                 let tokens = Admin::open(&hub.data)?.tokens(now)?;
-                show(&tokens, json, &["TOKEN", "STATE", "SITE", "EXPIRES", "NODE"], token_row)?;
+                show(&tokens, context.json, &["TOKEN", "STATE", "SITE", "EXPIRES", "NODE"], token_row)?;
             }
             TokenSub::Revoke { hub, id } => {
                 if !Admin::open(&hub.data)?.revoke_token(&id, now)? {
                     return Err(missing("unused token", &id, "antihate hub token list"));
                 }
-                println!("revoked {id}");
+                context.say(&serde_json::json!({"id": id, "state": "revoked"}), &format!("revoked {id}"))?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -214,10 +205,10 @@ impl TokenSub {
 }
 
 impl NodeSub {
-    fn run(self) -> anyhow::Result<ExitCode> {
+    fn run(self, json: bool) -> anyhow::Result<ExitCode> {
         let now = Utc::now().timestamp();
         match self {
-            NodeSub::List { hub, json } => {
+            NodeSub::List { hub } => {
                 let nodes = Admin::open(&hub.data)?.nodes()?;
                 show(&nodes, json, &["NODE", "STATE", "SITE", "HEALTHY", "POSTS", "LAST SEEN", "WORDS"], node_row)?;
             }
@@ -226,11 +217,11 @@ impl NodeSub {
                 let events = admin.events(&node.id)?;
                 let mut value = serde_json::to_value(&node)?;
                 value["events"] = events.into_iter().map(|(at, what)| serde_json::json!({ "at": at, "what": what })).collect();
-                println!("{}", if one.json { serde_json::to_string_pretty(&value)? } else { plain(&value) });
+                println!("{}", if json { serde_json::to_string_pretty(&value)? } else { plain(&value) });
             }
-            NodeSub::Accept(one) => one.act("accepted", |admin, id, why| admin.accept_node(id, why, now))?,
-            NodeSub::Reject(one) => one.act("rejected", |admin, id, why| admin.reject_node(id, why, now))?,
-            NodeSub::Revoke(one) => one.act("revoked", |admin, id, why| admin.revoke_node(id, why, now))?,
+            NodeSub::Accept(one) => one.act(json, "accepted", |admin, id, why| admin.accept_node(id, why, now))?,
+            NodeSub::Reject(one) => one.act(json, "rejected", |admin, id, why| admin.reject_node(id, why, now))?,
+            NodeSub::Revoke(one) => one.act(json, "revoked", |admin, id, why| admin.revoke_node(id, why, now))?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -243,13 +234,13 @@ impl One {
         Ok((admin, node))
     }
 
-    fn act(&self, done: &str, change: impl Fn(&Admin, &str, &str) -> Result<bool, Error>) -> anyhow::Result<()> {
+    fn act(&self, json: bool, done: &str, change: impl Fn(&Admin, &str, &str) -> Result<bool, Error>) -> anyhow::Result<()> {
         let (admin, node) = self.find()?;
         if !change(&admin, &node.id, &self.reason)? {
             let cause = format!("It is {}.", node.state);
             return Err(Problem::new("HUB-108", format!("Node {} cannot be {done}", node.id), cause, "See: antihate hub node list").into());
         }
-        match self.json {
+        match json {
             true => println!("{}", serde_json::to_string_pretty(&admin.node(&node.id)?)?),
             false => println!("{done} {}", node.id),
         }

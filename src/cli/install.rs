@@ -17,14 +17,11 @@ pub struct Install {
     /// Print the unit instead of installing it.
     #[arg(long)]
     print: bool,
-    /// Print what was done as JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 impl Install {
     /// Writes the unit and enables it; a second run changes nothing.
-    pub fn run(self, _: &Context) -> anyhow::Result<ExitCode> {
+    pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let program = std::env::current_exe()?;
         let text = unit(&program, &self.data.layout()?.data);
         if self.print {
@@ -42,10 +39,8 @@ impl Install {
                 return Err(Problem::new("INS-102", format!("systemctl {} failed", args[0]), done.to_string(), "Read `journalctl -xe`.").into());
             }
         }
-        match self.json {
-            true => println!("{}", serde_json::json!({"unit": UNIT, "changed": changed})),
-            false => println!("{UNIT} is {}. Start the node now with `systemctl start antihate`.", if changed { "installed" } else { "as it should be" }),
-        }
+        let now = if changed { "installed" } else { "as it should be" };
+        context.say(&serde_json::json!({"unit": UNIT, "changed": changed}), &format!("{UNIT} is {now}. Start the node now with `systemctl start antihate`."))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -21,15 +21,13 @@ pub struct Logs {
 
 impl Logs {
     /// Prints the last lines to standard output.
-    pub fn run(self, _: &Context) -> anyhow::Result<ExitCode> {
+    pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let layout = self.data.layout()?;
         let mut out = std::io::stdout().lock();
         let dir = layout.data.join("logs");
         let names = names(&dir);
         let Some(component) = self.component else {
-            for name in names {
-                writeln!(out, "{name}")?;
-            }
+            print(&mut out, &names, context.json)?;
             return Ok(ExitCode::SUCCESS);
         };
         if !names.contains(&component) {
@@ -37,11 +35,17 @@ impl Logs {
             let cause = format!("{} holds logs of: {known}", dir.display());
             return Err(Problem::new("CLI-101", format!("no log of {component:?}"), cause, "name one of these components").into());
         }
-        for line in tail(&layout.log(&component), self.lines)? {
-            writeln!(out, "{line}")?;
-        }
+        print(&mut out, &tail(&layout.log(&component), self.lines)?, context.json)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// One a line, or one JSON list.
+fn print(out: &mut impl Write, lines: &[String], json: bool) -> anyhow::Result<()> {
+    if json {
+        return Ok(writeln!(out, "{}", serde_json::to_string(lines)?)?);
+    }
+    Ok(lines.iter().try_for_each(|line| writeln!(out, "{line}"))?)
 }
 
 fn names(dir: &std::path::Path) -> Vec<String> {

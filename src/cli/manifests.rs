@@ -32,7 +32,7 @@ pub struct Manifests {
 
 impl Manifests {
     /// Prints the objects.
-    pub fn run(self, _: &Context) -> anyhow::Result<ExitCode> {
+    pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let layout = self.data.layout()?;
         let path = self.settings.unwrap_or_else(|| layout.data.join("settings.toml"));
         let mut settings = config::load(&path)?.into_inner();
@@ -44,7 +44,13 @@ impl Manifests {
         if let Some(id) = &self.group {
             anyhow::ensure!(groups.iter().any(|g| g.id == id), "there is no group {id}; there are {}", groups.iter().map(|g| g.id).collect::<Vec<_>>().join(", "));
         }
-        for group in groups.iter().filter(|g| self.group.as_deref().is_none_or(|id| id == g.id)) {
+        let chosen = groups.iter().filter(|g| self.group.as_deref().is_none_or(|id| id == g.id));
+        if context.json {
+            let objects: Vec<_> = chosen.flat_map(|g| &g.objects).collect();
+            println!("{}", serde_json::to_string_pretty(&serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects}))?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        for group in chosen {
             println!("# {}", group.title);
             for object in &group.objects {
                 print!("---\n{}", serde_yaml_ng::to_string(object)?);

@@ -26,6 +26,7 @@ mod up;
 use crate::config::layout::{DEFAULT_DATA, Layout};
 use crate::status::Problem;
 use clap::{Args, Parser, Subcommand};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -33,6 +34,9 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "antihate", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 struct Cli {
+    /// Print data, progress and problems as JSON: data and progress on standard output, problems on standard error.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -61,6 +65,16 @@ enum Command {
 pub struct Context {
     /// The Kubernetes pack that this build carries, if any.
     pub embedded: Option<&'static [u8]>,
+    /// What is printed is JSON.
+    pub json: bool,
+}
+
+impl Context {
+    /// Prints what a command did: `value` as JSON, or the sentence for a person.
+    fn say(&self, value: &serde_json::Value, sentence: &str) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        if self.json { writeln!(out, "{value}") } else { writeln!(out, "{sentence}") }
+    }
 }
 
 /// The argument `--data`, common to the commands that concern a node.
@@ -81,7 +95,8 @@ impl DataArg {
 /// Runs the command line of `antihate`. `embedded` is the Kubernetes pack that this build carries, if any.
 pub fn main(embedded: Option<&'static [u8]>) -> ExitCode {
     let cli = Cli::parse();
-    finish(dispatch(cli.command, &Context { embedded }))
+    let context = Context { embedded, json: cli.json };
+    finish(dispatch(cli.command, &context), context.json)
 }
 
 fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
@@ -104,16 +119,22 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Says what went wrong and gives the exit code.
-pub fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
+/// Says what went wrong, to a person or as JSON, and gives the exit code.
+pub fn finish(result: anyhow::Result<ExitCode>, json: bool) -> ExitCode {
     let Err(error) = result else {
         return result.unwrap_or(ExitCode::FAILURE);
     };
     match error.downcast_ref::<Problem>() {
-        Some(problem) => eprintln!("{}", problem.render()),
+        Some(problem) => eprintln!("{}", told(problem, json)),
+        None if json => eprintln!("{}", serde_json::json!({"what": format!("{error:#}")})),
         None => eprintln!("antihate: {error:#}"),
     }
     ExitCode::FAILURE
+}
+
+/// A problem for standard error, the same content for a person and for a program.
+fn told(problem: &Problem, json: bool) -> String {
+    if json { serde_json::to_string(problem).unwrap_or_else(|_| problem.render()) } else { problem.render() }
 }
 
 /// Runs `work` on a runtime of its own.
@@ -129,6 +150,22 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_takes_json_and_a_problem_has_the_same_four_parts_in_it() {
+        for command in Cli::command().get_subcommands().filter(|c| c.get_name() != "kubectl") {
+            let words = match command.get_subcommands().next() {
+                Some(sub) => vec!["antihate", command.get_name(), sub.get_name(), "--json", "--help"],
+                None => vec!["antihate", command.get_name(), "--json", "--help"],
+            };
+            let told = Cli::command().try_get_matches_from(&words).expect_err("help ends the parsing");
+            assert_eq!(told.kind(), clap::error::ErrorKind::DisplayHelp, "{words:?}: {told}");
+        }
+        let problem = Problem::new("CHK-110", "what", "cause", "next");
+        let read: serde_json::Value = serde_json::from_str(&told(&problem, true)).expect("JSON");
+        assert_eq!(read, serde_json::json!({"code": "CHK-110", "what": "what", "cause": "cause", "next": "next"}));
+        assert!(told(&problem, false).starts_with("CHK-110: what\n"));
     }
 
     #[test]

@@ -24,9 +24,6 @@ enum Sub {
     List {
         /// The file; without it, this program.
         file: Option<PathBuf>,
-        /// Prints JSON.
-        #[arg(long)]
-        json: bool,
     },
     /// Adds a pack to this program, after its content and its signature were checked.
     #[command(after_help = "Example: antihate pack add models.pack --key vendor.pub")]
@@ -60,9 +57,6 @@ struct Add {
     /// The program to extend; without it, this one.
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
-    /// Prints JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     data: DataArg,
 }
@@ -81,28 +75,26 @@ struct Create {
     /// How hard to compress, 1 to 19.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(i32).range(1..=19))]
     level: i32,
-    /// Prints JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 impl PackCmd {
     /// Runs the chosen part.
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         match self.command {
-            Sub::List { file, json } => list(file, json)?,
+            Sub::List { file } => list(file, context.json)?,
             Sub::Add(add) => run_add(add, context)?,
-            Sub::Create(create) => run_create(create)?,
+            Sub::Create(create) => run_create(create, context.json)?,
             Sub::Key { file } => {
                 if !file.exists() {
                     SigningKey::generate().store(&file).map_err(Problem::from)?;
                 }
-                writeln!(std::io::stdout(), "{}", SigningKey::load(&file).map_err(Problem::from)?.public())?;
+                let public = SigningKey::load(&file).map_err(Problem::from)?.public().to_string();
+                context.say(&serde_json::json!({"file": file, "public": public}), &public)?;
             }
             Sub::Trust { key, data } => {
                 let key = Key::load(&key).map_err(Problem::from)?;
                 Trust::remember(&data.layout()?.data, key).map_err(Problem::from)?;
-                writeln!(std::io::stdout(), "Packs signed by {key} are trusted on this host.")?;
+                context.say(&serde_json::json!({"trusted": key.to_string()}), &format!("Packs signed by {key} are trusted on this host."))?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -141,7 +133,7 @@ fn run_add(add: Add, context: &Context) -> anyhow::Result<()> {
     }
     let size = std::fs::metadata(&target)?.len();
     let mut out = std::io::stdout().lock();
-    match (add.json, added) {
+    match (context.json, added) {
         (true, _) => writeln!(out, "{}", serde_json::json!({"file": target, "added": added, "bytes": size}))?,
         (false, true) => writeln!(out, "Added: {} now has {:.1} MB.", target.display(), size as f64 / 1e6)?,
         (false, false) => writeln!(out, "Nothing to do: {} holds this pack already.", target.display())?,
@@ -149,7 +141,7 @@ fn run_add(add: Add, context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run_create(create: Create) -> anyhow::Result<()> {
+fn run_create(create: Create, json: bool) -> anyhow::Result<()> {
     let key = SigningKey::load(&create.key).map_err(Problem::from)?;
     let mut items = Vec::new();
     for path in &create.paths {
@@ -163,7 +155,7 @@ fn run_create(create: Create) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let done = done.map_err(Problem::from)?;
     let mut out = std::io::stdout().lock();
-    if create.json {
+    if json {
         let said = serde_json::json!({"file": create.out, "entries": done.entries, "content": done.content, "stored": done.stored, "key": done.key.to_string()});
         writeln!(out, "{said}")?;
     } else {

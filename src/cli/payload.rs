@@ -59,9 +59,6 @@ enum Sub {
 
 #[derive(clap::Args)]
 struct Common {
-    /// Prints JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     payload: PayloadArg,
     #[command(flatten)]
@@ -135,7 +132,7 @@ pub(super) fn print(rows: &[Row<'_>], json: bool) -> anyhow::Result<()> {
 fn list(common: &Common, context: &Context) -> anyhow::Result<ExitCode> {
     let payload = common.payload.open(context, &common.data.layout()?.data)?;
     let rows: Vec<Row<'_>> = payload.parts.iter().flat_map(|part| part.items.iter().map(|item| Row::of(&part.origin, item))).collect();
-    print(&rows, common.json)?;
+    print(&rows, context.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -146,7 +143,7 @@ fn verify(common: &Common, context: &Context) -> anyhow::Result<ExitCode> {
     let bytes = payload.verify(&|_, _| {}).map_err(Problem::from)?;
     let unpacked = verify_unpacked(&payload, &data).map_err(Problem::from)?;
     let mut out = std::io::stdout().lock();
-    if common.json {
+    if context.json {
         let (parts, needs) = (payload.parts.len(), need(&payload));
         writeln!(out, "{}", serde_json::json!({"whole": true, "parts": parts, "entries": entries, "bytes": bytes, "unpacked": unpacked, "needs": needs}))?;
         return Ok(ExitCode::SUCCESS);

@@ -86,7 +86,7 @@ pub fn main(name: &'static str) -> ExitCode {
             Role::Sample(s) => s.run().await,
         }
     });
-    super::finish(done.and_then(|r| r).map(|()| ExitCode::SUCCESS))
+    super::finish(done.and_then(|r| r).map(|()| ExitCode::SUCCESS), !terminal)
 }
 
 impl Sample {

@@ -35,7 +35,7 @@ pub struct PreviewCmd {
 impl PreviewCmd {
     /// Runs until Ctrl-C.
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        crate::telemetry::init(false);
+        crate::telemetry::init(context.json);
         let own = || std::env::temp_dir().join(format!("antihate-preview-{}", nix::unistd::geteuid()));
         let data = std::path::absolute(self.data.clone().unwrap_or_else(own))?;
         std::fs::create_dir_all(&data)?;
@@ -44,7 +44,7 @@ impl PreviewCmd {
             None => self.carried_model(context, &data)?,
         };
         let preview = Preview { data, model, feed: self.feed, rate: self.rate, page: self.page };
-        super::block_on(serve(preview))??;
+        super::block_on(serve(preview, context.json))??;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -57,7 +57,7 @@ impl PreviewCmd {
     }
 }
 
-async fn serve(preview: Preview) -> Result<(), crate::status::Problem> {
+async fn serve(preview: Preview, json: bool) -> Result<(), crate::status::Problem> {
     let stop = CancellationToken::new();
     let mut talk = crate::task::Tasks::new(CancellationToken::new());
     let asked = stop.clone();
@@ -67,7 +67,7 @@ async fn serve(preview: Preview) -> Result<(), crate::status::Problem> {
         up::asked_to_stop().await.map_err(|e| e.to_string())?;
         std::process::exit(130)
     });
-    let result = preview.run(stop, up::invite).await;
+    let result = preview.run(stop, move |i| up::invite(i, json)).await;
     talk.shutdown(std::time::Duration::from_millis(50)).await;
     result
 }

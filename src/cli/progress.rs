@@ -4,8 +4,8 @@ use crate::status::{NodeStatus, Step, StepState};
 use std::collections::BTreeMap;
 use tokio::sync::watch;
 
-/// Tells each change once, until the board ends.
-pub async fn show(mut status: watch::Receiver<NodeStatus>) {
+/// Tells each change once, until the board ends: lines on standard error, or (`json`) a step a line on standard output.
+pub async fn show(mut status: watch::Receiver<NodeStatus>, json: bool) {
     let mut told: BTreeMap<String, String> = BTreeMap::new();
     let mut healthy = false;
     loop {
@@ -13,13 +13,16 @@ pub async fn show(mut status: watch::Receiver<NodeStatus>) {
         for step in &now.steps {
             let Some(line) = line(step) else { continue };
             if told.get(&step.id) != Some(&line) {
-                eprintln!("{line}");
+                if json { println!("{}", serde_json::to_string(step).unwrap_or_default()) } else { eprintln!("{line}") }
                 told.insert(step.id.clone(), line);
             }
         }
         if now.healthy != healthy {
             healthy = now.healthy;
-            eprintln!("{}", if healthy { "The node is healthy." } else { "The node is no longer healthy." });
+            match json {
+                true => println!("{}", serde_json::json!({"healthy": healthy})),
+                false => eprintln!("{}", if healthy { "The node is healthy." } else { "The node is no longer healthy." }),
+            }
         }
         if status.changed().await.is_err() {
             return;

@@ -20,10 +20,10 @@ pub struct Reset {
 
 impl Reset {
     /// Asks, ends, removes.
-    pub fn run(self, _: &Context) -> anyhow::Result<ExitCode> {
+    pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let layout = self.data.layout()?;
         if !layout.data.exists() {
-            eprintln!("There is no node at {}; nothing is left of it.", layout.data.display());
+            context.say(&serde_json::json!({"removed": false, "data": layout.data}), &format!("There is no node at {}; nothing is left of it.", layout.data.display()))?;
             return Ok(ExitCode::SUCCESS);
         }
         let name = layout.data.display().to_string();
@@ -37,7 +37,7 @@ impl Reset {
         }
         let _held = guard::wrest(&layout, Duration::from_secs(120))?;
         reset::everything(&layout)?;
-        eprintln!("Nothing of the node is left.");
+        context.say(&serde_json::json!({"removed": true, "data": layout.data}), "Nothing of the node is left.")?;
         Ok(ExitCode::SUCCESS)
     }
 }

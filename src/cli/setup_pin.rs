@@ -25,7 +25,7 @@ pub struct SetupPin {
 
 impl SetupPin {
     /// Prints the PIN file to standard output.
-    pub fn run(self, _: &Context) -> anyhow::Result<ExitCode> {
+    pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let run = match self.run {
             Some(run) => run,
             None => self.data.layout()?.run,
@@ -33,12 +33,23 @@ impl SetupPin {
         let file = pin_path(&run);
         let told = std::fs::read_to_string(&file).map_err(|e| unreadable(&file, &e))?;
         let mut out = std::io::stdout().lock();
+        if context.json {
+            writeln!(out, "{}", facts(&told))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         write!(out, "{told}")?;
         if self.qr && let Some(address) = address(&told) {
             writeln!(out, "{}", QrCode::new(address)?.render::<Dense1x2>().build())?;
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The same for a program: the PIN, and each `key: value` line of the file; several addresses are a list.
+fn facts(told: &str) -> serde_json::Value {
+    let field = |key: &str| told.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(": "));
+    let addresses: Vec<&str> = told.lines().filter_map(|l| l.strip_prefix("open: ")).collect();
+    serde_json::json!({"pin": told.lines().next(), "valid_until": field("valid-until"), "addresses": addresses, "fingerprint": field("fingerprint")})
 }
 
 /// The first address with the PIN behind `#`.
@@ -69,6 +80,8 @@ mod tests {
         let told = "K7M2-9QXD\nvalid-until: x\nopen: https://192.0.2.17\nopen: https://node.local\nfingerprint: SHA-256 9C\n";
         assert_eq!(address(told).as_deref(), Some("https://192.0.2.17/unlock#K7M2-9QXD"));
         assert_eq!(address(""), None);
+        let read = facts(told);
+        assert_eq!((&read["pin"], &read["addresses"][1]), (&"K7M2-9QXD".into(), &"https://node.local".into()));
     }
 
     #[test]

@@ -24,17 +24,14 @@ pub struct Status {
     /// Longest wait in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
-    /// Print the whole status as JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 impl Status {
     /// Reads, waits if asked, prints.
-    pub fn run(self, _: &Context) -> anyhow::Result<ExitCode> {
+    pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let layout = self.data.layout()?;
         let status = if self.wait { wait(&layout, Duration::from_secs(self.timeout), ABSENT) } else { read(&layout) }?;
-        let text = if self.json { serde_json::to_string_pretty(&status)? + "\n" } else { render(&status) };
+        let text = if context.json { serde_json::to_string_pretty(&status)? + "\n" } else { render(&status) };
         std::io::stdout().lock().write_all(text.as_bytes())?;
         Ok(if status.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Ends the node: workloads, Kubernetes, host process. Data stays.
 #[derive(clap::Args)]
-#[command(after_help = "Example: antihate stop")]
+#[command(after_help = "Examples:\n  antihate stop\n  antihate stop --json")]
 pub struct Stop {
     #[command(flatten)]
     data: DataArg,
@@ -18,15 +18,15 @@ pub struct Stop {
 
 impl Stop {
     /// Asks the host process to end, then ends what a killed one may have left.
-    pub fn run(self, _: &Context) -> anyhow::Result<ExitCode> {
+    pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let layout = self.data.layout()?;
         if !layout.data.exists() {
-            eprintln!("There is no node at {}.", layout.data.display());
+            context.say(&serde_json::json!({"stopped": false, "data": layout.data}), &format!("There is no node at {}.", layout.data.display()))?;
             return Ok(ExitCode::SUCCESS);
         }
         let _held = guard::wrest(&layout, Duration::from_secs(self.timeout))?;
         stop::leftovers(&layout)?;
-        eprintln!("The node is stopped; its data stays in {}.", layout.data.display());
+        context.say(&serde_json::json!({"stopped": true, "data": layout.data}), &format!("The node is stopped; its data stays in {}.", layout.data.display()))?;
         Ok(ExitCode::SUCCESS)
     }
 }

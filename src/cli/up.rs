@@ -48,8 +48,9 @@ pub struct Up {
 impl Up {
     /// Runs until stopped.
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        crate::telemetry::init(false);
+        crate::telemetry::init(context.json);
         let layout = self.data.layout()?;
+        as_root(&layout)?;
         let wanted = self.wanted(&layout)?;
         let _held = guard::take(&layout)?;
         // What a killed run published last is no longer true; `status` says "no node runs here" until this one publishes.
@@ -61,7 +62,7 @@ impl Up {
         survey::raise_open_files();
         let settings = self.settings(layout, &wanted)?;
         prepare::folders(&settings)?;
-        super::block_on(serve(settings, wanted, self.page, payload))??;
+        super::block_on(serve(settings, wanted, self.page, payload, context.json))??;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -99,6 +100,12 @@ fn to_write(layout: &Layout, payload: &Payload) -> u64 {
     needs.total().saturating_sub(unpacked + imported)
 }
 
+/// Who is not root hears that first: everything after it would fail for this one reason.
+fn as_root(layout: &Layout) -> Result<(), Problem> {
+    let checks = judge(&survey::facts(layout, 0, true));
+    checks.into_iter().filter_map(|c| c.problem).find(|p| p.code == "CHK-101").map_or(Ok(()), Err)
+}
+
 /// Ends with the first check that a node cannot do without; tells the others.
 fn preflight(layout: &Layout, payload: &Payload, address: bool) -> Result<(), Problem> {
     for check in judge(&survey::facts(layout, to_write(layout, payload), address)) {
@@ -111,12 +118,12 @@ fn preflight(layout: &Layout, payload: &Payload, address: bool) -> Result<(), Pr
     Ok(())
 }
 
-async fn serve(settings: Settings, wanted: Resolved, page: SocketAddr, payload: Payload) -> Result<(), Problem> {
+async fn serve(settings: Settings, wanted: Resolved, page: SocketAddr, payload: Payload, json: bool) -> Result<(), Problem> {
     let stop = CancellationToken::new();
     let board = Board::new(&settings.node);
     let mut talk = Tasks::new(CancellationToken::new());
     let shown = board.subscribe();
-    talk.start("progress", async move { Ok(progress::show(shown).await) });
+    talk.start("progress", async move { Ok(progress::show(shown, json).await) });
     let asked = stop.clone();
     talk.start("signals", async move {
         asked_to_stop().await.map_err(|e| e.to_string())?;
@@ -125,12 +132,17 @@ async fn serve(settings: Settings, wanted: Resolved, page: SocketAddr, payload: 
         asked_to_stop().await.map_err(|e| e.to_string())?;
         std::process::exit(130)
     });
-    let result = Service { settings, wanted, page, payload, board, stop }.run(invite).await;
+    let result = Service { settings, wanted, page, payload, board, stop }.run(move |i| invite(i, json)).await;
     talk.shutdown(Duration::from_millis(50)).await;
     result
 }
 
-pub(super) fn invite(invitation: Invitation) {
+/// Tells how to open the page; as JSON where that was asked for.
+pub(super) fn invite(invitation: Invitation, json: bool) {
+    if json {
+        let Invitation { addresses, fingerprint, pin_file, .. } = invitation;
+        return println!("{}", serde_json::json!({"page": addresses, "fingerprint": fingerprint, "pin_file": pin_file}));
+    }
     eprintln!("The page: {}", invitation.addresses.join("  "));
     eprintln!("  certificate SHA-256: {}", invitation.fingerprint);
     eprintln!("  PIN: {} (it changes; {} has the one of the moment)", invitation.pin, invitation.pin_file.display());

@@ -1,6 +1,6 @@
 //! The words of the product: post, label, scores, analysis.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -34,9 +34,37 @@ impl Post {
         format!("{}:{}", self.platform, self.id)
     }
 
+    /// Names this post among all stored ones.
+    pub fn reference(&self) -> PostRef {
+        PostRef { day: self.published_at.date_naive(), key: self.key() }
+    }
+
     /// SHA-256 of the text, in lower-case hex: what loss and doubling tests compare.
     pub fn text_hash(&self) -> String {
         hex::encode(Sha256::digest(self.text.as_bytes()))
+    }
+}
+
+/// Names a stored post; the day tells the store where to look. Written `2026-11-25/platform:id`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PostRef {
+    /// The day, in UTC, on which it was published.
+    pub day: NaiveDate,
+    /// Its key: [`Post::key`].
+    pub key: String,
+}
+
+impl std::fmt::Display for PostRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.day, self.key)
+    }
+}
+
+impl std::str::FromStr for PostRef {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        let (day, key) = s.split_once('/').ok_or("a post is named by its day and its key")?;
+        Ok(PostRef { day: day.parse().map_err(|e| format!("{day:?} is no day: {e}"))?, key: key.into() })
     }
 }
 
@@ -110,4 +138,16 @@ pub struct Quarantined {
     pub reason: String,
     /// The bytes as they came, cut at 64 KiB.
     pub raw: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_read_as_it_was_written_whatever_the_key_holds() {
+        let one = PostRef { day: NaiveDate::from_ymd_opt(2026, 11, 25).unwrap(), key: "rss:https://a.example/x/y".into() };
+        assert_eq!(one.to_string().parse(), Ok(one));
+        assert!(["", "x", "2026-11-25", "2026-13-01/a"].iter().all(|s| s.parse::<PostRef>().is_err()));
+    }
 }

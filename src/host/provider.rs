@@ -3,13 +3,13 @@
 use super::board::Board;
 use crate::cluster::Cluster;
 use crate::config::layout::Layout;
-use crate::domain::Analysis;
+use crate::domain::{Analysis, PostRef};
 use crate::enroll::edge::Handle;
 use crate::files;
 use crate::operate;
 use crate::setup::{Provider, TokenFacts};
 use crate::status::{NodeStatus, Problem};
-use crate::store::{Filter, Postgres, Store};
+use crate::store::{Filter, Postgres, Store, StoreError};
 use tokio::sync::{Mutex, OnceCell, watch};
 
 /// What the page asks of a host.
@@ -30,6 +30,19 @@ impl HostProvider {
     async fn cluster(&self) -> Result<&Cluster, Problem> {
         self.cluster.get_or_try_init(|| async { Cluster::connect(&self.layout.admin_kubeconfig()).await.map_err(|e| e.problem()) }).await
     }
+
+    /// Asks the database, connecting first where that was not done or the last answer was a failure.
+    async fn read<T>(&self, ask: impl AsyncFnOnce(&Postgres) -> Result<T, StoreError>) -> Result<T, Problem> {
+        let mut held = self.store.lock().await;
+        if held.is_none() {
+            *held = Some(operate::store(self.cluster().await?, &self.layout).await?);
+        }
+        ask(held.as_ref().expect("just made")).await.map_err(|e| {
+            *held = None; // the database's pod may have moved: the next question asks for its address
+            let cause = std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default();
+            Problem::new("STO-109", e.to_string(), cause, "See the component antihate-storage/postgres; the page asks again by itself.")
+        })
+    }
 }
 
 #[async_trait::async_trait]
@@ -39,17 +52,12 @@ impl Provider for HostProvider {
     }
 
     async fn latest_posts(&self, limit: usize) -> Result<Vec<Analysis>, Problem> {
-        let mut held = self.store.lock().await;
-        if held.is_none() {
-            *held = Some(operate::store(self.cluster().await?, &self.layout).await?);
-        }
         let most = u32::try_from(limit).unwrap_or(u32::MAX);
-        let latest = held.as_ref().expect("just made").latest(most, &Filter::default()).await;
-        latest.map_err(|e| {
-            *held = None; // the database's pod may have moved: the next question asks for its address
-            let cause = std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default();
-            Problem::new("STO-109", e.to_string(), cause, "See the component antihate-storage/postgres; the page asks again by itself.")
-        })
+        self.read(async |store| store.latest(most, &Filter::default()).await).await
+    }
+
+    async fn posts(&self, named: &[PostRef]) -> Result<Vec<Analysis>, Problem> {
+        self.read(async |store| store.find(named).await).await
     }
 
     async fn component_log(&self, name: &str, lines: usize) -> Result<Vec<String>, Problem> {

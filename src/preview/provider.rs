@@ -1,6 +1,6 @@
 //! The preview behind the page: answers from the store.
 
-use crate::domain::Analysis;
+use crate::domain::{Analysis, PostRef};
 use crate::setup::{Provider, TokenFacts};
 use crate::status::{Component, NodeStatus, Pipeline, Problem, Step, StepState, Upstream};
 use crate::store::{Filter, Store};
@@ -82,6 +82,10 @@ impl Provider for PreviewProvider {
     async fn latest_posts(&self, limit: usize) -> Result<Vec<Analysis>, Problem> {
         let most = u32::try_from(limit).unwrap_or(u32::MAX);
         self.store.latest(most, &Filter::default()).await.map_err(|e| super::failed("read its posts", &e))
+    }
+
+    async fn posts(&self, named: &[PostRef]) -> Result<Vec<Analysis>, Problem> {
+        self.store.find(named).await.map_err(|e| super::failed("read its posts", &e))
     }
 
     async fn component_log(&self, _: &str, _: usize) -> Result<Vec<String>, Problem> {

@@ -6,7 +6,7 @@ use super::render::Pages;
 use super::session::{Id, Session, Sessions};
 use super::view;
 use super::{Provider, pin_file};
-use crate::domain::Analysis;
+use crate::domain::{Analysis, PostRef};
 use crate::status::Problem;
 use crate::web::guard::network;
 use axum::http::{HeaderMap, header};
@@ -24,6 +24,8 @@ use zeroize::Zeroizing;
 const ANSWER: Duration = Duration::from_millis(900);
 /// Posts of the list.
 pub const POSTS: usize = 20;
+/// Revealed posts that stay on the page after newer ones have taken their place in the list.
+const KEPT: usize = 5;
 /// Live pages at one time.
 const LIVE: usize = 32;
 
@@ -137,8 +139,24 @@ impl Desk {
 
     /// The newest posts, or why there are none to show.
     pub async fn posts(&self) -> Result<Vec<Analysis>, Problem> {
-        let late = || Problem::new("PAG-303", "The posts cannot be read just now", "the store did not answer in time", "wait; the list comes back by itself");
         tokio::time::timeout(ANSWER, self.provider.latest_posts(POSTS)).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// The named posts that are stored, or why they cannot be read.
+    pub async fn named(&self, posts: &[PostRef]) -> Result<Vec<Analysis>, Problem> {
+        if posts.is_empty() {
+            return Ok(Vec::new());
+        }
+        tokio::time::timeout(ANSWER, self.provider.posts(posts)).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Posts that `revealed` names and `list` no longer holds, the latest revealed first.
+    async fn kept(&self, mut revealed: Vec<PostRef>, list: &[Analysis]) -> Vec<Analysis> {
+        revealed.retain(|r| !list.iter().any(|a| a.post.reference() == *r));
+        let named = revealed.split_off(revealed.len().saturating_sub(KEPT));
+        let mut kept = self.named(&named).await.unwrap_or_default();
+        kept.sort_by_key(|a| std::cmp::Reverse(named.iter().position(|r| *r == a.post.reference())));
+        kept
     }
 
     /// Log lines of a component, or why there are none to show.
@@ -151,16 +169,23 @@ impl Desk {
     /// What the live part of the home page needs, for one session; `None` when the session has ended.
     pub async fn home(&self, id: &Id, acts: bool) -> Option<Value> {
         let posts = self.posts().await;
+        let revealed = self.with(id, acts, |s| s.revealed.clone())?;
+        let kept = self.kept(revealed, posts.as_deref().unwrap_or_default()).await;
         let status = self.provider.status().borrow().clone();
         let now = Utc::now();
-        self.with(id, acts, |session| {
-            let (list, problem) = match posts {
-                Ok(list) => (list.iter().map(|a| view::post(a, session.revealed.contains(&a.post.key()), now)).collect(), None),
+        self.with(id, false, |session| {
+            let views = |all: &[Analysis]| all.iter().map(|a| view::post(a, session.revealed.contains(&a.post.reference()), now)).collect::<Vec<_>>();
+            let (list, problem) = match &posts {
+                Ok(list) => (views(list), None),
                 Err(problem) => (Vec::new(), Some(problem)),
             };
-            context! { node => view::node(&status, now), posts => list, posts_problem => problem, csrf => session.csrf.as_str(), unlocked => true }
+            context! { node => view::node(&status, now), posts => list, kept => views(&kept), posts_problem => problem, csrf => session.csrf.as_str(), unlocked => true }
         })
     }
+}
+
+fn late() -> Problem {
+    Problem::new("PAG-303", "The posts cannot be read just now", "the store did not answer in time", "wait; the list comes back by itself")
 }
 
 /// A poisoned lock holds whole values here: every change under it is a single assignment.

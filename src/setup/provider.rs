@@ -1,6 +1,6 @@
 //! What the page reads and asks of the node; the host and the preview each supply one.
 
-use crate::domain::Analysis;
+use crate::domain::{Analysis, PostRef};
 use crate::status::{NodeStatus, Problem};
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
@@ -26,6 +26,9 @@ pub trait Provider: Send + Sync + 'static {
 
     /// The newest posts with their results, newest first; a problem when the store does not answer.
     async fn latest_posts(&self, limit: usize) -> Result<Vec<Analysis>, Problem>;
+
+    /// The named posts, in no order; what is not stored is left out.
+    async fn posts(&self, named: &[PostRef]) -> Result<Vec<Analysis>, Problem>;
 
     /// The last log lines of a component named as in [`NodeStatus::components`], oldest first, without post text.
     async fn component_log(&self, name: &str, lines: usize) -> Result<Vec<String>, Problem>;

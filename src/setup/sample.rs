@@ -1,7 +1,7 @@
 //! A small node for the page's own tests: mild posts, one of each state.
 
 use super::{Provider, TokenFacts};
-use crate::domain::{Analysis, Label, Post, Scores};
+use crate::domain::{Analysis, Label, Post, PostRef, Scores};
 use crate::status::{Component, NodeStatus, Pipeline, Problem, Step, StepState, Upstream};
 use chrono::{DateTime, Duration, Utc};
 use std::sync::Mutex;
@@ -67,6 +67,10 @@ impl Provider for SampleNode {
 
     async fn latest_posts(&self, limit: usize) -> Result<Vec<Analysis>, Problem> {
         self.posts.lock().expect("lock").clone().map(|mut p| { p.truncate(limit); p })
+    }
+
+    async fn posts(&self, named: &[PostRef]) -> Result<Vec<Analysis>, Problem> {
+        self.posts.lock().expect("lock").clone().map(|mut p| { p.retain(|a| named.contains(&a.post.reference())); p })
     }
 
     async fn component_log(&self, name: &str, lines: usize) -> Result<Vec<String>, Problem> {

@@ -3,10 +3,11 @@
 //! A session lasts 8 hours, 30 minutes without a person's action. It knows which posts were revealed in it
 //! and holds a token that was pasted but not yet confirmed; neither ever leaves this process.
 
+use crate::domain::PostRef;
 use crate::status::Problem;
 use rand::RngCore;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -18,7 +19,7 @@ const IDLE: Duration = Duration::from_secs(30 * 60);
 /// Open sessions; the one that was idle longest gives way.
 const ROOM: usize = 64;
 /// Revealed posts that a session remembers.
-const REVEALED: usize = 1000;
+const REVEALED: usize = 200;
 
 /// Names a session inside the process.
 pub type Id = [u8; 32];
@@ -29,8 +30,8 @@ pub struct Session {
     pub csrf: String,
     /// Short name for the audit lines; says nothing about the cookie.
     pub label: String,
-    /// Keys of the posts whose text this session may see.
-    pub revealed: BTreeSet<String>,
+    /// The posts whose text this session may see, the latest revealed last.
+    pub revealed: Vec<PostRef>,
     /// A token that waits for its confirmation.
     pub token: Option<Zeroizing<String>>,
     /// The last problem of the enrollment form.
@@ -45,12 +46,18 @@ impl Session {
         bool::from(csrf.as_bytes().ct_eq(self.csrf.as_bytes()))
     }
 
-    /// Remembers a revealed post.
-    pub fn reveal(&mut self, key: &str) {
+    /// Remembers a revealed post; beyond the room the one revealed first is masked again.
+    pub fn reveal(&mut self, post: PostRef) {
+        self.mask(&post);
         if self.revealed.len() >= REVEALED {
-            self.revealed.clear();
+            self.revealed.remove(0);
         }
-        self.revealed.insert(key.to_owned());
+        self.revealed.push(post);
+    }
+
+    /// Forgets a revealed post.
+    pub fn mask(&mut self, post: &PostRef) {
+        self.revealed.retain(|p| p != post);
     }
 
     fn lives(&self, now: Instant) -> bool {
@@ -76,7 +83,7 @@ impl Sessions {
         let session = Session {
             csrf: random(),
             label: random()[..8].to_owned(),
-            revealed: BTreeSet::new(),
+            revealed: Vec::new(),
             token: None,
             problem: None,
             opened: now,

@@ -111,7 +111,7 @@ async fn without_the_pin_every_page_leads_to_the_unlock_form_and_tells_nothing()
         assert!(!answer.text.contains(&browser.desk.pin()));
     }
     for path in ["/posts/reveal", "/posts/mask", "/lock", "/enroll/decode", "/enroll/send", "/enroll/cancel"] {
-        assert_eq!(browser.post(path, "csrf=x&key=rss:1&token=good-token").await.status, StatusCode::SEE_OTHER, "{path}");
+        assert_eq!(browser.post(path, "csrf=x&post=2024-10-04%2Frss:1&token=good-token").await.status, StatusCode::SEE_OTHER, "{path}");
     }
     assert!(browser.node.sent.lock().expect("lock").is_empty());
 }
@@ -173,7 +173,7 @@ async fn a_foreign_name_or_origin_is_refused() {
     let rebound = browser.send(Request::get("/").header(header::HOST, "rebind.example"), "").await;
     assert_eq!(rebound.status, StatusCode::MISDIRECTED_REQUEST);
     assert!(rebound.text.contains("PAG-205"));
-    let form = format!("csrf={}&key=rss:1", browser.csrf().await);
+    let form = format!("csrf={}&post=2024-10-04%2Frss:1", browser.csrf().await);
     for origin in ["https://other.example", "null", "http://sample.local:8443", "https://sample.local:1"] {
         let answer = browser.send(browser.form("/posts/reveal").header(header::ORIGIN, origin), &form).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{origin}");
@@ -187,7 +187,7 @@ async fn a_form_without_its_sessions_token_changes_nothing() {
     let browser = Browser::opened(SECRET).await;
     let other = Browser::opened(SECRET).await.csrf().await;
     for csrf in ["", "x", other.as_str()] {
-        for (path, rest) in [("/posts/reveal", "key=rss:1"), ("/posts/mask", "key=rss:1"), ("/lock", ""), ("/enroll/decode", "token=good-token"), ("/enroll/send", ""), ("/enroll/cancel", "")] {
+        for (path, rest) in [("/posts/reveal", "post=2024-10-04%2Frss:1"), ("/posts/mask", "post=2024-10-04%2Frss:1"), ("/lock", ""), ("/enroll/decode", "token=good-token"), ("/enroll/send", ""), ("/enroll/cancel", "")] {
             assert_eq!(browser.post(path, &format!("csrf={csrf}&{rest}")).await.status, StatusCode::FORBIDDEN, "{path}");
         }
     }
@@ -199,7 +199,7 @@ async fn a_form_without_its_sessions_token_changes_nothing() {
 async fn a_text_is_in_no_page_before_it_is_revealed_and_each_reveal_is_noted_without_it() {
     let browser = Browser::opened(SECRET).await;
     assert!(!browser.get("/").await.text.contains("ordinary"));
-    let form = format!("csrf={}&key=rss%3A1", browser.csrf().await);
+    let form = format!("csrf={}&post=2024-10-04%2Frss%3A1", browser.csrf().await);
     let answer = browser.post("/posts/reveal", &form).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     assert!(browser.get("/").await.text.contains(SECRET));
@@ -210,9 +210,24 @@ async fn a_text_is_in_no_page_before_it_is_revealed_and_each_reveal_is_noted_wit
 }
 
 #[tokio::test]
+async fn a_revealed_post_stays_on_the_page_after_newer_ones_have_taken_its_place() {
+    let browser = Browser::opened(SECRET).await;
+    let form = format!("csrf={}&post=2024-10-04%2Frss%3A1", browser.csrf().await);
+    browser.post("/posts/reveal", &form).await;
+    let newer = (0..super::desk::POSTS).map(|n| sample::post(&format!("newer-{n}"), "mild"));
+    let all = newer.chain([sample::post("1", SECRET)]).collect();
+    *browser.node.posts.lock().expect("lock") = Ok(all);
+    let page = browser.get("/").await.text;
+    assert!(page.contains("ordinary") && page.contains("Kept open"));
+    browser.post("/posts/mask", &form).await;
+    let page = browser.get("/").await.text;
+    assert!(!page.contains("ordinary") && !page.contains("Kept open"));
+}
+
+#[tokio::test]
 async fn one_session_does_not_see_what_another_has_revealed() {
     let mut browser = Browser::opened(SECRET).await;
-    let form = format!("csrf={}&key=rss%3A1", browser.csrf().await);
+    let form = format!("csrf={}&post=2024-10-04%2Frss%3A1", browser.csrf().await);
     browser.post("/posts/reveal", &form).await;
     let second = browser.post("/unlock", &format!("pin={}", browser.desk.pin())).await;
     browser.keep_cookie(&second);
@@ -225,7 +240,7 @@ async fn what_cannot_be_noted_is_not_revealed() {
     let logs = browser.dir.path().join("logs");
     std::fs::remove_dir_all(&logs).expect("remove");
     std::fs::write(&logs, b"in the way").expect("write");
-    let answer = browser.post("/posts/reveal", &format!("csrf={}&key=rss%3A1", browser.csrf().await)).await;
+    let answer = browser.post("/posts/reveal", &format!("csrf={}&post=2024-10-04%2Frss%3A1", browser.csrf().await)).await;
     assert!(answer.text.contains("PAG-301") && !answer.text.contains("ordinary"));
     assert!(!browser.get("/").await.text.contains("ordinary"));
 }
@@ -238,7 +253,7 @@ async fn hostile_text_stays_text() {
     ] {
         let browser = Browser::opened(payload).await;
         browser.node.posts.lock().expect("lock").as_mut().expect("posts")[0].post.author = Some(payload.into());
-        let form = format!("csrf={}&key=rss%3A1", browser.csrf().await);
+        let form = format!("csrf={}&post=2024-10-04%2Frss%3A1", browser.csrf().await);
         browser.post("/posts/reveal", &form).await;
         let page = browser.get("/").await.text;
         for raw in ["<script>alert", "<img", "<svg onload", "<b>", "<p title"] {

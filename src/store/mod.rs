@@ -16,7 +16,7 @@ pub use flush::{Flush, Flushed, Span, Stored};
 pub use postgres::{PgConfig, Postgres};
 pub use sqlite::Sqlite;
 
-use crate::domain::{Analysis, Label};
+use crate::domain::{Analysis, Label, PostRef};
 use crate::status::Pipeline;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -96,6 +96,8 @@ pub trait Store: Send + Sync {
     async fn save_cursor(&self, source: &str, cursor: &Value) -> Result<(), StoreError>;
     /// The latest posts, newest first, at most `most`.
     async fn latest(&self, most: u32, filter: &Filter) -> Result<Vec<Analysis>, StoreError>;
+    /// The named posts, in no order; what is not stored is left out.
+    async fn find(&self, posts: &[PostRef]) -> Result<Vec<Analysis>, StoreError>;
     /// The numbers of a post's way.
     async fn pipeline(&self) -> Result<Pipeline, StoreError>;
     /// The probe that was stored last.

@@ -4,7 +4,7 @@
 //! are lost together, and that part of the topic is read again.
 
 use super::{Filter, Flush, Flushed, ProbeSeen, Store, StoreError, Stored, flush, queries, schema};
-use crate::domain::Analysis;
+use crate::domain::{Analysis, PostRef};
 use crate::status::Pipeline;
 use crate::task::Companion;
 use chrono::NaiveDate;
@@ -128,6 +128,10 @@ impl Store for Postgres {
 
     async fn latest(&self, most: u32, filter: &Filter) -> Result<Vec<Analysis>, StoreError> {
         self.with(async |s| queries::latest(&s.client, most, filter).await).await
+    }
+
+    async fn find(&self, posts: &[PostRef]) -> Result<Vec<Analysis>, StoreError> {
+        self.with(async |s| queries::find(&s.client, posts).await).await
     }
 
     async fn pipeline(&self) -> Result<Pipeline, StoreError> {

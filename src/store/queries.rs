@@ -1,7 +1,7 @@
 //! The statements on PostgreSQL.
 
 use super::{Filter, Flush, ProbeSeen, StoreError};
-use crate::domain::{Analysis, Label, Post, Scores};
+use crate::domain::{Analysis, Label, Post, PostRef, Scores};
 use crate::status::Pipeline;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
@@ -24,6 +24,9 @@ WHERE c.topic = $1 AND c.partition = s.p AND c.next_offset = s.f";
 const LATEST: &str = "SELECT platform, id, url, author, lang, text, published_at, observed_at, label, p_none, p_offensive, p_hate, model, analyzed_at
 FROM post WHERE stored_at > clock_timestamp() - make_interval(mins => $1) AND (cardinality($2::text[]) = 0 OR label = ANY ($2))
 AND ($3::text IS NULL OR platform = $3) ORDER BY stored_at DESC, key LIMIT $4";
+
+const FIND: &str = "SELECT platform, id, url, author, lang, text, published_at, observed_at, label, p_none, p_offensive, p_hate, model, analyzed_at
+FROM post WHERE (day, key) IN (SELECT * FROM unnest($1::date[], $2::text[]))";
 
 const PIPELINE: &str = "SELECT t.none, t.offensive, t.hate, t.quarantined, c.lost::bigint, c.backlog::bigint, r.minute, r.p95
 FROM tally t,
@@ -138,6 +141,13 @@ pub async fn latest(client: &Client, most: u32, filter: &Filter) -> Result<Vec<A
             break;
         }
     }
+    Ok(rows.iter().map(analysis).collect())
+}
+
+/// The named posts; the day leads to one partition each.
+pub async fn find(client: &Client, posts: &[PostRef]) -> Result<Vec<Analysis>, StoreError> {
+    let (days, keys): (Vec<NaiveDate>, Vec<&str>) = posts.iter().map(|p| (p.day, p.key.as_str())).unzip();
+    let rows = client.query(FIND, &[&days, &keys]).await.map_err(failed("read posts"))?;
     Ok(rows.iter().map(analysis).collect())
 }
 

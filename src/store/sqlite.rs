@@ -1,7 +1,7 @@
 //! SQLite: the same record in one file, for the preview.
 
 use super::{Filter, Flush, Flushed, ProbeSeen, Store, StoreError, sqlite_sql as sql};
-use crate::domain::Analysis;
+use crate::domain::{Analysis, PostRef};
 use crate::status::Pipeline;
 use chrono::NaiveDate;
 use rusqlite::Connection;
@@ -82,6 +82,11 @@ impl Store for Sqlite {
     async fn latest(&self, most: u32, filter: &Filter) -> Result<Vec<Analysis>, StoreError> {
         let filter = filter.clone();
         self.with("read the latest posts", move |c| sql::latest(c, most, &filter)).await
+    }
+
+    async fn find(&self, posts: &[PostRef]) -> Result<Vec<Analysis>, StoreError> {
+        let keys: Vec<String> = posts.iter().map(|p| p.key.clone()).collect();
+        self.with("read posts", move |c| sql::find(c, &keys)).await
     }
 
     async fn pipeline(&self) -> Result<Pipeline, StoreError> {

@@ -92,6 +92,14 @@ pub fn latest(c: &Connection, most: u32, filter: &Filter) -> rusqlite::Result<Ve
     s.query_map((labels, &filter.platform, most), analysis)?.collect()
 }
 
+pub fn find(c: &Connection, keys: &[String]) -> rusqlite::Result<Vec<Analysis>> {
+    let mut s = c.prepare_cached(
+        "SELECT platform, id, url, author, lang, text, published_at, observed_at, label, p_none, p_offensive, p_hate, model, analyzed_at FROM post
+         WHERE key IN (SELECT value FROM json_each(?1))",
+    )?;
+    s.query_map([serde_json::to_string(keys).unwrap_or_default()], analysis)?.collect()
+}
+
 fn time(r: &Row<'_>, i: usize) -> rusqlite::Result<DateTime<Utc>> {
     Ok(DateTime::from_timestamp_micros(r.get(i)?).unwrap_or_default())
 }

@@ -4,8 +4,12 @@
 #[allow(dead_code)] // parts wait for their tests
 mod support;
 
-mod flow;
+mod cluster;
 mod enrollment;
+mod file;
+mod flow;
 mod hosts;
 mod node;
+mod refusals;
 mod store;
+mod walk;

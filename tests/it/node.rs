@@ -1,8 +1,11 @@
 //! The whole path on the one file, in test hosts: empty disk, healthy, posts under kills, killed host process, enrolled, reset.
 
+use crate::cluster::keeps_its_promises;
 use crate::enrollment::HubHost;
 use crate::support::testhost::{Switch, TestHost};
 use crate::support::{needs_the_file, until};
+use crate::walk::walk;
+use antihate::config::layout::Layout;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -92,8 +95,9 @@ fn posts_survive_kills(host: &TestHost) {
     println!("{POSTS} posts, processes killed (analyzer, observer, Kafka, PostgreSQL) {killed:?}: none lost, none doubled");
 }
 
+/// With a PATH that holds nothing: the node brings every program that it calls, `nft`, `runc` and the network plugins too.
 fn up(host: &TestHost) -> Child {
-    host.start_antihate(&["up", "--sample", "--node-ip", &host.address, "--name", "leaf-1"], "up.log")
+    host.start_bare(&["up", "--sample", "--node-ip", &host.address, "--name", "leaf-1"], "up.log")
 }
 
 /// Ends the host process hard, wherever it is. The child is nsenter, which has become it.
@@ -118,6 +122,9 @@ fn nothing_is_left(host: &TestHost) {
     assert!(!links.contains("antihate") && links.lines().count() == 2, "{links}");
     let tables = text(&host.command("nft").args(["list", "tables"]).output().expect("nft"));
     assert_eq!(tables.trim(), "", "no nftables table is left");
+    let group = Layout::new(&host.data()).cgroup();
+    let groups = text(&host.command("find").args(["/sys/fs/cgroup", "-type", "d", "-path", &format!("*{group}*")]).output().expect("find"));
+    assert_eq!(groups, "", "no control group is left");
 }
 
 #[test]
@@ -127,16 +134,21 @@ fn an_empty_disk_becomes_a_healthy_node_that_loses_no_post_enrolls_goes_on_after
     }
     let switch = Switch::new();
     let (host, upstream) = (switch.host(), switch.host());
+    let hub = HubHost::start(&upstream);
+    let token = hub.token();
     let begun = Instant::now();
     let mut node = up(&host);
+    // The owner walks through the page meanwhile and enrolls there; without a browser the command does it.
+    if !walk(&host, &token, &upstream.address) {
+        healthy(&host);
+        let joined = host.antihate(&["enroll", &token, "--json"]);
+        assert!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
+    }
     healthy(&host);
-    println!("healthy {:.1} s after the start on an empty disk", begun.elapsed().as_secs_f64());
-
-    let hub = HubHost::start(&upstream);
-    let joined = host.antihate(&["enroll", &hub.token(), "--json"]);
-    assert!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
+    println!("healthy and enrolled {:.1} s after the start on an empty disk", begun.elapsed().as_secs_f64());
     until("the hub hears that the node is healthy", PATIENCE, || (hub.nodes()[0]["report"]["healthy"] == true).then_some(()));
 
+    keeps_its_promises(&host);
     posts_survive_kills(&host);
 
     kill_host_process(&mut node);

@@ -62,6 +62,11 @@ async fn promises(store: &dyn Store) {
     assert_eq!(newest[0], Analysis { analyzed_at: newest[0].analyzed_at, post: Post { observed_at: newest[0].post.observed_at, ..post(6, "rss").1.post }, ..post(6, "rss").1 }
         .with_published(newest[0].post.published_at));
 
+    let named = [post(2, "rss").1.post.reference(), post(7, "nowhere").1.post.reference()];
+    let found = store.find(&named).await.expect("read");
+    assert_eq!(found.iter().map(|a| a.post.id.as_str()).collect::<Vec<_>>(), ["2"], "what is not stored is left out");
+    assert!(store.find(&[]).await.expect("read").is_empty());
+
     store.reset_position("q", 0, 99, 0).await.expect("asked");
     assert_eq!(store.positions("q").await.expect("read")[&0], 6, "a reset from a wrong position changes nothing");
     store.reset_position("q", 0, 6, 0).await.expect("asked");

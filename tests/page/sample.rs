@@ -1,7 +1,7 @@
 //! The sample node behind the walk: mild posts of our own, and the states that a node goes through.
 
 use super::payloads;
-use antihate::domain::{Analysis, Label, Post, Scores};
+use antihate::domain::{Analysis, Label, Post, PostRef, Scores};
 use antihate::setup::{Provider, TokenFacts};
 use antihate::status::{Component, NodeStatus, Pipeline, Problem, Step, StepState, Upstream};
 use chrono::{DateTime, Duration, Utc};
@@ -64,6 +64,12 @@ impl Provider for SampleNode {
             n => payloads::all().iter().enumerate().skip((n - 1) * BATCH).take(BATCH).map(|(at, text)| hostile(at, text)).collect(),
         };
         Ok(posts.into_iter().take(limit).collect())
+    }
+
+    async fn posts(&self, named: &[PostRef]) -> Result<Vec<Analysis>, Problem> {
+        let mut all = self.latest_posts(usize::MAX).await?;
+        all.retain(|a| named.contains(&a.post.reference()));
+        Ok(all)
     }
 
     async fn component_log(&self, name: &str, lines: usize) -> Result<Vec<String>, Problem> {

@@ -1,50 +1,12 @@
 // The walk: what a person does on the page, in a real Chromium, with and without scripts, light, dark and at 360 px.
 // Findings are collected and printed together; the exit code says whether there were any.
-import { chromium } from "playwright-core";
-import { readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { PAGE, accessible, check, finish, findings, open, pin, shot, unlock } from "./browser.mjs";
 
-const { PAGE, PIN_FILE, NODE_DIR, SHOTS, BATCHES } = process.env;
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const findings = [];
-const check = (right, what) => { if (!right) findings.push(what); };
-const pin = () => readFileSync(PIN_FILE, "utf8").split("\n")[0];
+const { NODE_DIR, BATCHES } = process.env;
 const tell = (file, text) => writeFileSync(join(NODE_DIR, file), text);
 const TEXT = "The new tram line opens on Monday";
-
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-quic"] });
-
-async function open(name, options = {}) {
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, ...options });
-  const page = await context.newPage();
-  page.on("request", (r) => check(r.url().startsWith(PAGE) || r.url().startsWith("data:"), `${name}: a request to ${new URL(r.url()).origin}`));
-  page.on("dialog", (d) => { findings.push(`${name}: a dialog opened`); d.dismiss(); });
-  page.on("pageerror", (e) => findings.push(`${name}: script error ${e.message}`));
-  page.on("console", (m) => { if (m.type() === "error" && /Content Security Policy/.test(m.text())) findings.push(`${name}: ${m.text()}`); });
-  return page;
-}
-
-// A browser's reach beyond the page's own policy is needed to run axe; it is evaluated from outside the page.
-async function accessible(page, name) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] }));
-  for (const v of violations) findings.push(`${name}: axe ${v.id} on ${v.nodes.map((n) => n.target.join(" ")).slice(0, 3).join(", ")}`);
-}
-
-async function shot(page, name) {
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  check(wide <= 0, `${name}: scrolls sideways by ${wide} px`);
-  check(/Anti-Hate Node \d+\.\d+\.\d+/.test(await page.textContent("footer")), `${name}: no version`);
-  await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
-}
-
-async function unlock(page) {
-  await page.goto(`${PAGE}/unlock`);
-  await page.fill("#pin", pin());
-  await page.click("button.primary");
-  await page.waitForSelector("#working");
-}
 
 async function everyState(name, options) {
   const page = await open(name, options);
@@ -233,6 +195,4 @@ for (const [name, walk] of Object.entries(walks)) {
   tell("batch", "0");
   await walk().catch((e) => findings.push(`${name}: ${e.message.split("\n").slice(0, 3).join(" | ")}`));
 }
-await browser.close();
-for (const finding of new Set(findings)) console.error(`finding: ${finding}`);
-process.exit(findings.length === 0 ? 0 : 1);
+await finish();

@@ -120,11 +120,19 @@ impl TestHost {
 
     /// Starts `antihate` here; its output goes to `<folder>/<log>`.
     pub fn start_antihate(&self, args: &[&str], log: &str) -> Child {
+        self.spawn(self.command(super::antihate()).args(args), log)
+    }
+
+    /// The same with a PATH on which no program lies, as on a bare host.
+    pub fn start_bare(&self, args: &[&str], log: &str) -> Child {
+        // nsenter itself is found by this process's own PATH, before the new one holds.
+        self.spawn(self.command("/usr/bin/env").args(["-i", "PATH=/nonexistent", &format!("ANTIHATE_DATA={}", self.data().display())]).arg(super::antihate()).args(args), log)
+    }
+
+    fn spawn(&self, command: &mut Command, log: &str) -> Child {
         let file = std::fs::File::options().create(true).append(true).open(self.folder().join(log)).expect("a log file");
         let both = file.try_clone().expect("a second handle");
-        let mut command = self.command(super::antihate());
-        command.args(args).env("ANTIHATE_DATA", self.data()).stdout(file).stderr(both);
-        command.spawn().expect("antihate starts")
+        command.env("ANTIHATE_DATA", self.data()).stdout(file).stderr(both).spawn().expect("antihate starts")
     }
 
     /// Cuts or restores the link to the segment.

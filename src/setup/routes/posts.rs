@@ -21,7 +21,7 @@ use std::sync::Arc;
 #[derive(Deserialize)]
 pub struct Which {
     csrf: String,
-    key: String,
+    post: String,
 }
 
 /// Shows one text in this session.
@@ -33,37 +33,38 @@ pub async fn reveal(
     Form(which): Form<Which>,
 ) -> Response {
     let Some(Some(label)) = desk.with(&id, true, |s| s.sent(&which.csrf).then(|| s.label.clone())) else { return foreign(&desk) };
-    let analysis = match find(&desk, &which.key).await {
+    let analysis = match find(&desk, &which.post).await {
         Ok(analysis) => analysis,
         Err(problem) => return refused(&desk, StatusCode::NOT_FOUND, &problem),
     };
-    if let Err(error) = desk.audit.note(&label, peer.ip(), Action::Reveal, Some(&which.key)) {
+    if let Err(error) = desk.audit.note(&label, peer.ip(), Action::Reveal, Some(&analysis.post.key())) {
         tracing::error!(%error, "the audit log cannot be written");
         let problem = Problem::new("PAG-301", "The text stays masked", "that it was shown cannot be noted in the audit log", "make room on the data disk and try again");
         return refused(&desk, StatusCode::SERVICE_UNAVAILABLE, &problem);
     }
-    desk.with(&id, true, |s| s.reveal(&which.key));
+    desk.with(&id, true, |s| s.reveal(analysis.post.reference()));
     answer(&desk, &id, &headers, &analysis)
 }
 
 /// Masks one text again.
 pub async fn mask(State(desk): State<Arc<Desk>>, Opened(id): Opened, headers: HeaderMap, Form(which): Form<Which>) -> Response {
-    let hide = |s: &mut Session| s.sent(&which.csrf).then(|| s.revealed.remove(&which.key));
+    let hide = |s: &mut Session| s.sent(&which.csrf).then(|| which.post.parse().map(|post| s.mask(&post)));
     let Some(Some(_)) = desk.with(&id, true, hide) else { return foreign(&desk) };
-    match find(&desk, &which.key).await {
+    match find(&desk, &which.post).await {
         Ok(analysis) => answer(&desk, &id, &headers, &analysis),
-        Err(_) => Redirect::to("/").into_response(), // it has left the list, masked
+        Err(_) => Redirect::to("/").into_response(), // it is masked, and its day may have been retired meanwhile
     }
 }
 
-async fn find(desk: &Desk, key: &str) -> Result<Analysis, Problem> {
-    let gone = || Problem::new("PAG-302", "This post is not in the list any more", "newer posts have taken its place", "go back to the start page and choose another");
-    desk.posts().await?.into_iter().find(|a| a.post.key() == key).ok_or_else(gone)
+async fn find(desk: &Desk, reference: &str) -> Result<Analysis, Problem> {
+    let gone = || Problem::new("PAG-302", "This post is not stored any more", "its day was retired, or the form was changed", "go back to the start page and choose another");
+    let named = [reference.parse().map_err(|_| gone())?];
+    desk.named(&named).await?.pop().ok_or_else(gone)
 }
 
 /// The post alone for a script, otherwise back to its place in the list.
 fn answer(desk: &Desk, id: &Id, headers: &HeaderMap, analysis: &Analysis) -> Response {
-    let state = desk.with(id, true, |s| (s.revealed.contains(&analysis.post.key()), s.csrf.clone()));
+    let state = desk.with(id, true, |s| (s.revealed.contains(&analysis.post.reference()), s.csrf.clone()));
     let Some((revealed, csrf)) = state else { return foreign(desk) };
     let post = view::post(analysis, revealed, Utc::now());
     if wants_part(headers) {

@@ -28,8 +28,8 @@ struct Revealed {
 /// One post of the list. `open` is `None` while it is masked: then nothing here holds its text.
 #[derive(Serialize)]
 pub struct PostView {
-    /// The post's key, which a form sends back.
-    key: String,
+    /// Names the post; a form sends it back.
+    reference: String,
     /// Name for the `id` attribute.
     pub anchor: String,
     platform: String,
@@ -53,7 +53,7 @@ pub fn post(analysis: &Analysis, revealed: bool, now: DateTime<Utc>) -> PostView
         model: short(&analysis.model),
     });
     PostView {
-        key: post.key(),
+        reference: post.reference().to_string(),
         anchor: format!("post-{}", &hex::encode(Sha256::digest(post.key().as_bytes()))[..16]),
         platform: short(&post.platform),
         lang: post.lang.as_deref().map(short),
