@@ -5,7 +5,6 @@ use super::{Context, DataArg};
 use crate::payload::{self, Key, SigningKey, Trust, collect};
 use crate::status::Problem;
 use anyhow::Context as _;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -83,7 +82,7 @@ impl PackCmd {
         match self.command {
             Sub::List { file } => list(file, context.json)?,
             Sub::Add(add) => run_add(add, context)?,
-            Sub::Create(create) => run_create(create, context.json)?,
+            Sub::Create(create) => run_create(create, context)?,
             Sub::Key { file } => {
                 if !file.exists() {
                     SigningKey::generate().store(&file).map_err(Problem::from)?;
@@ -132,16 +131,14 @@ fn run_add(add: Add, context: &Context) -> anyhow::Result<()> {
         Trust::remember(&data, key).map_err(Problem::from)?;
     }
     let size = std::fs::metadata(&target)?.len();
-    let mut out = std::io::stdout().lock();
-    match (context.json, added) {
-        (true, _) => writeln!(out, "{}", serde_json::json!({"file": target, "added": added, "bytes": size}))?,
-        (false, true) => writeln!(out, "Added: {} now has {:.1} MB.", target.display(), size as f64 / 1e6)?,
-        (false, false) => writeln!(out, "Nothing to do: {} holds this pack already.", target.display())?,
-    }
-    Ok(())
+    let sentence = match added {
+        true => format!("Added: {} now has {:.1} MB.", target.display(), size as f64 / 1e6),
+        false => format!("Nothing to do: {} holds this pack already.", target.display()),
+    };
+    Ok(context.say(&serde_json::json!({"file": target, "added": added, "bytes": size}), &sentence)?)
 }
 
-fn run_create(create: Create, json: bool) -> anyhow::Result<()> {
+fn run_create(create: Create, context: &Context) -> anyhow::Result<()> {
     let key = SigningKey::load(&create.key).map_err(Problem::from)?;
     let mut items = Vec::new();
     for path in &create.paths {
@@ -154,13 +151,7 @@ fn run_create(create: Create, json: bool) -> anyhow::Result<()> {
     });
     bar.finish_and_clear();
     let done = done.map_err(Problem::from)?;
-    let mut out = std::io::stdout().lock();
-    if json {
-        let said = serde_json::json!({"file": create.out, "entries": done.entries, "content": done.content, "stored": done.stored, "key": done.key.to_string()});
-        writeln!(out, "{said}")?;
-    } else {
-        let (content, stored) = (done.content as f64 / 1e6, done.stored as f64 / 1e6);
-        writeln!(out, "Packed {} entries, {content:.1} MB, into {stored:.1} MB at {}.", done.entries, create.out.display())?;
-    }
-    Ok(())
+    let said = serde_json::json!({"file": create.out, "entries": done.entries, "content": done.content, "stored": done.stored, "key": done.key.to_string()});
+    let (content, stored) = (done.content as f64 / 1e6, done.stored as f64 / 1e6);
+    Ok(context.say(&said, &format!("Packed {} entries, {content:.1} MB, into {stored:.1} MB at {}.", done.entries, create.out.display()))?)
 }

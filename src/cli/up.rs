@@ -6,7 +6,7 @@ use super::{Context, DataArg};
 use crate::config::layout::Layout;
 use crate::config::{self, Resolved};
 use crate::host::board::Board;
-use crate::host::check::{Verdict, judge};
+use crate::host::check::{self, Verdict, judge};
 use crate::host::service::Service;
 use crate::host::settings::Settings;
 use crate::host::{facts, guard, prepare, survey};
@@ -49,7 +49,8 @@ impl Up {
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         crate::telemetry::init(context.json);
         let layout = self.data.layout()?;
-        as_root(&layout)?;
+        // Who is not root hears that first: everything after it would fail for this one reason.
+        check::root(nix::unistd::geteuid().is_root()).problem.map_or(Ok(()), Err)?;
         let wanted = self.wanted(&layout)?;
         let _held = guard::take(&layout)?;
         // What a killed run published last is no longer true; `status` says "no node runs here" until this one publishes.
@@ -96,12 +97,6 @@ fn to_write(layout: &Layout, payload: &Payload) -> u64 {
     let unpacked = if layout.current().exists() { needs.kubernetes + needs.models } else { 0 };
     let imported = if layout.kubernetes().join("containerd/io.containerd.content.v1.content/blobs").exists() { needs.images } else { 0 };
     needs.total().saturating_sub(unpacked + imported)
-}
-
-/// Who is not root hears that first: everything after it would fail for this one reason.
-fn as_root(layout: &Layout) -> Result<(), Problem> {
-    let checks = judge(&survey::facts(layout, 0, true));
-    checks.into_iter().filter_map(|c| c.problem).find(|p| p.code == "CHK-101").map_or(Ok(()), Err)
 }
 
 /// Ends with the first check that a node cannot do without; tells the others.

@@ -88,7 +88,7 @@ pub fn judge(f: &Facts) -> Vec<Check> {
     let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / GIB as f64);
     let need = f.disk_need + DISK_RESERVE;
     vec![
-        check("Runs as root", f.root, Failure, || ("CHK-101", "this is not run as root".into(), "a node makes namespaces, mounts and control groups".into(), "Run the same command with sudo.".into())),
+        root(f.root),
         check("Rights of root", f.capable || !f.root, Failure, || ("CHK-102", "root lacks rights here".into(), "CAP_SYS_ADMIN or CAP_NET_ADMIN is missing, as inside a container".into(), "Run on the host itself, not in a container.".into())),
         check("Processor", f.x86_64, Failure, || ("CHK-103", "the processor is not x86-64".into(), "this file carries programs for x86-64 only".into(), "Use another host.".into())),
         check("Kernel version", at_least(&f.kernel, (5, 10)), Failure, || ("CHK-104", format!("the kernel {} is too old", f.kernel), "nftables and containers need 5.10 or later".into(), "Install Debian 12 or another system with a newer kernel.".into())),
@@ -106,6 +106,11 @@ pub fn judge(f: &Facts) -> Vec<Check> {
         check("Swap", f.swap == 0, Warning, || ("CHK-116", format!("{} of swap are on", gib(f.swap)), "memory limits of pods do not hold with swap, and posts could lie on disk in the clear".into(), "Switch it off with `swapoff -a`, or encrypt it.".into())),
         check("Open files", f.open_files >= 65_536, Warning, || ("CHK-117", format!("a process may open {} files", f.open_files), "the container runtime wants 65,536".into(), "Raise it with `ulimit -n 1048576`; the systemd unit does.".into())),
     ]
+}
+
+/// The first check, which needs no other fact.
+pub fn root(is: bool) -> Check {
+    check("Runs as root", is, Verdict::Failure, || ("CHK-101", "this is not run as root".into(), "a node makes namespaces, mounts and control groups".into(), "Run the same command with sudo.".into()))
 }
 
 type Words = (&'static str, String, String, String);

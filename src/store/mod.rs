@@ -4,6 +4,13 @@
 //! only from where it is expected to be. A replay, a late twin of an analyzer, a retry after an unknown outcome
 //! therefore change nothing. Posts are never updated; each lies in the partition of the day on which it was published.
 
+/// Columns of an analysis, in the order in which both databases' `analysis` reads a row.
+macro_rules! columns {
+    () => {
+        "platform, id, url, author, lang, text, published_at, observed_at, label, p_none, p_offensive, p_hate, model, analyzed_at"
+    };
+}
+
 mod flush;
 pub mod hub;
 mod postgres;

@@ -21,12 +21,12 @@ const ADVANCE: &str = "UPDATE consumed c SET next_offset = s.t, lost = lost + s.
 FROM (SELECT * FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[]) AS u(p, f, t, l) ORDER BY p) s
 WHERE c.topic = $1 AND c.partition = s.p AND c.next_offset = s.f";
 
-const LATEST: &str = "SELECT platform, id, url, author, lang, text, published_at, observed_at, label, p_none, p_offensive, p_hate, model, analyzed_at
+const LATEST: &str = concat!("SELECT ", columns!(), "
 FROM post WHERE stored_at > clock_timestamp() - make_interval(mins => $1) AND (cardinality($2::text[]) = 0 OR label = ANY ($2))
-AND ($3::text IS NULL OR platform = $3) ORDER BY stored_at DESC, key LIMIT $4";
+AND ($3::text IS NULL OR platform = $3) ORDER BY stored_at DESC, key LIMIT $4");
 
-const FIND: &str = "SELECT platform, id, url, author, lang, text, published_at, observed_at, label, p_none, p_offensive, p_hate, model, analyzed_at
-FROM post WHERE (day, key) IN (SELECT * FROM unnest($1::date[], $2::text[]))";
+const FIND: &str = concat!("SELECT ", columns!(), "
+FROM post WHERE (day, key) IN (SELECT * FROM unnest($1::date[], $2::text[]))");
 
 const PIPELINE: &str = "SELECT t.none, t.offensive, t.hate, t.quarantined, c.lost::bigint, c.backlog::bigint, r.minute, r.p95
 FROM tally t,

@@ -85,18 +85,15 @@ pub fn cursor(c: &Connection, source: &str) -> rusqlite::Result<Option<Value>> {
 
 pub fn latest(c: &Connection, most: u32, filter: &Filter) -> rusqlite::Result<Vec<Analysis>> {
     let labels = serde_json::to_string(&filter.labels).unwrap_or_default();
-    let mut s = c.prepare_cached(
-        "SELECT platform, id, url, author, lang, text, published_at, observed_at, label, p_none, p_offensive, p_hate, model, analyzed_at FROM post
-         WHERE (?1 = '[]' OR label IN (SELECT value FROM json_each(?1))) AND (?2 IS NULL OR platform = ?2) ORDER BY stored_at DESC, key LIMIT ?3",
-    )?;
+    let mut s = c.prepare_cached(concat!(
+        "SELECT ", columns!(), " FROM post
+         WHERE (?1 = '[]' OR label IN (SELECT value FROM json_each(?1))) AND (?2 IS NULL OR platform = ?2) ORDER BY stored_at DESC, key LIMIT ?3"
+    ))?;
     s.query_map((labels, &filter.platform, most), analysis)?.collect()
 }
 
 pub fn find(c: &Connection, keys: &[String]) -> rusqlite::Result<Vec<Analysis>> {
-    let mut s = c.prepare_cached(
-        "SELECT platform, id, url, author, lang, text, published_at, observed_at, label, p_none, p_offensive, p_hate, model, analyzed_at FROM post
-         WHERE key IN (SELECT value FROM json_each(?1))",
-    )?;
+    let mut s = c.prepare_cached(concat!("SELECT ", columns!(), " FROM post WHERE key IN (SELECT value FROM json_each(?1))"))?;
     s.query_map([serde_json::to_string(keys).unwrap_or_default()], analysis)?.collect()
 }
 

@@ -1,16 +1,11 @@
 //! What the node's Kubernetes promises, asked of a running one: names, secrets at rest, restricted pods.
 
 use crate::support::testhost::TestHost;
-use crate::support::until;
+use crate::support::{said, until};
 use std::path::Path;
-use std::process::Output;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(120);
-
-fn said(out: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
-}
 
 /// All of it, on a healthy node.
 pub(crate) fn keeps_its_promises(host: &TestHost) {

@@ -1,7 +1,7 @@
 //! Hub and node on two test hosts: enrolling over the wire, a cut link, a killed hub, a theft, a revocation.
 
 use crate::support::testhost::{Switch, TestHost, can_run};
-use crate::support::until;
+use crate::support::{said, until};
 use antihate::enroll::edge::{Edge, Handle, Options};
 use antihate::enroll::protocol::Report;
 use antihate::status::Upstream;
@@ -11,10 +11,6 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(120);
-
-fn said(out: &std::process::Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
-}
 
 pub(crate) struct HubHost<'a> {
     host: &'a TestHost,

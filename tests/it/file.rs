@@ -1,10 +1,10 @@
 //! The one file and the programs inside its images: what the loader would ask for, and what a flipped bit does.
 
 use crate::support::testhost::{Switch, can_run};
-use crate::support::{antihate, needs_the_file};
+use crate::support::{antihate, needs_the_file, said};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 /// Names of the libraries that a program needs, and whether it names an interpreter; read from its ELF headers.
 fn needs(program: &Path) -> (Vec<String>, bool) {
@@ -53,10 +53,6 @@ fn the_one_file_and_the_worker_need_no_library_and_the_analyzer_only_those_of_it
     // ONNX Runtime and CUDA are opened when they are wanted: a host without them must still start the program.
     let foreign: Vec<&String> = libraries.iter().filter(|l| !["libc.", "libm.", "libgcc_s.", "libstdc++.", "ld-linux", "libdl.", "libpthread."].iter().any(|own| l.starts_with(own))).collect();
     assert!(foreign.is_empty(), "{foreign:?}");
-}
-
-fn said(out: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
 }
 
 #[test]

@@ -23,13 +23,6 @@ fn up(host: &TestHost) -> Child {
     host.start_antihate(&["up", "--sample", "--node-ip", &host.address, "--name", "leaf-1"], "up.log")
 }
 
-fn healthy(host: &TestHost) -> Value {
-    let out = host.antihate(&["status", "--wait", "--timeout", "600", "--json"]);
-    let status: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stderr)));
-    assert_eq!(status["healthy"], true, "{status:#}");
-    status
-}
-
 /// A pod that does nothing, from the image that every node has.
 fn idle(namespace: &str, name: &str, labels: Value) -> Value {
     let room = json!({"cpu": "20m", "memory": "32Mi"});
@@ -187,7 +180,7 @@ fn the_rules_outlive_the_host_process(host: &TestHost, node: &mut Child, attacke
     assert_eq!(table(host), before, "the rules stay as they were");
     let asked = ask.said().len();
     *node = up(host);
-    let status = healthy(host);
+    let status = host.healthy();
     let component = status["components"].as_array().expect("a list").iter().find(|c| c["name"] == "network-policy").expect("it is a component").clone();
     assert_eq!(component["healthy"], true, "{component}");
     let answered = ask.end().len();
@@ -205,7 +198,7 @@ fn the_declared_list_and_nothing_else_is_reachable_under_changes_new_pods_and_ki
     let switch = Switch::new();
     let (host, outside) = (switch.host(), switch.host());
     let mut node = up(&host);
-    healthy(&host);
+    host.healthy();
     the_real_matrix_is_the_declared_list(&host, &outside);
     a_policy_changes_under_traffic(&host);
     let attacker = found(&host, "default/stranger");

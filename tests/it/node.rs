@@ -22,13 +22,6 @@ fn text(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
-fn healthy(host: &TestHost) -> serde_json::Value {
-    let out = host.antihate(&["status", "--wait", "--timeout", "600", "--json"]);
-    let status: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stderr)));
-    assert_eq!(status["healthy"], true, "{status:#}");
-    status
-}
-
 fn detail<'a>(status: &'a serde_json::Value, step: &str) -> &'a str {
     let steps = status["steps"].as_array().expect("steps");
     steps.iter().find(|s| s["id"] == step).and_then(|s| s["detail"].as_str()).expect("the step")
@@ -140,11 +133,11 @@ fn an_empty_disk_becomes_a_healthy_node_that_loses_no_post_enrolls_goes_on_after
     let mut node = up(&host);
     // The owner walks through the page meanwhile and enrolls there; without a browser the command does it.
     if !walk(&host, &token, &upstream.address) {
-        healthy(&host);
+        host.healthy();
         let joined = host.antihate(&["enroll", &token, "--json"]);
         assert!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
     }
-    healthy(&host);
+    host.healthy();
     println!("healthy and enrolled {:.1} s after the start on an empty disk", begun.elapsed().as_secs_f64());
     until("the hub hears that the node is healthy", PATIENCE, || (hub.nodes()[0]["report"]["healthy"] == true).then_some(()));
 
@@ -154,7 +147,7 @@ fn an_empty_disk_becomes_a_healthy_node_that_loses_no_post_enrolls_goes_on_after
     kill_host_process(&mut node);
     let begun = Instant::now();
     node = up(&host);
-    let status = healthy(&host);
+    let status = host.healthy();
     println!("healthy {:.1} s after the host process was killed and started again", begun.elapsed().as_secs_f64());
     assert_eq!(detail(&status, "unpack"), "was unpacked already");
     assert_eq!(detail(&status, "images"), "were imported already");
@@ -177,7 +170,7 @@ fn killed_at_each_step_of_the_first_start_it_comes_to_the_same_end() {
         kill_host_process(&mut node);
     }
     let mut node = up(&host);
-    let status = healthy(&host);
+    let status = host.healthy();
     assert_eq!(status["pipeline"]["lost"], 0);
     stop(&host, &mut node);
     nothing_is_left(&host);

@@ -1,13 +1,9 @@
 //! What a bare host may lack or hold against us, each provoked on a test host: one clear error, and no effect.
 
 use crate::support::testhost::{Switch, TestHost};
-use crate::support::{needs_the_file, until};
+use crate::support::{needs_the_file, said, until};
 use std::process::{Output, Stdio};
 use std::time::Duration;
-
-fn said(out: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
-}
 
 /// `up` must end with exit code 1 and exactly this code, with cause and next step, for a person and as JSON.
 fn refused(out: &Output, code: &str) {

@@ -22,6 +22,11 @@ pub fn needs_the_file() -> bool {
     there && testhost::can_run()
 }
 
+/// Everything that a command said, on both of its outputs.
+pub fn said(out: &std::process::Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+}
+
 /// Polls until `done` holds; fails with `what` after `limit`, which only guards against hanging forever.
 pub fn until<T>(what: &str, limit: Duration, mut done: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + limit;

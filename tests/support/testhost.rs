@@ -140,6 +140,14 @@ impl TestHost {
         command.env("ANTIHATE_DATA", self.data()).stdout(file).stderr(both).spawn().expect("antihate starts")
     }
 
+    /// Waits until this host's node is healthy; its whole status.
+    pub fn healthy(&self) -> serde_json::Value {
+        let out = self.antihate(&["status", "--wait", "--timeout", "600", "--json"]);
+        let status: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stderr)));
+        assert_eq!(status["healthy"], true, "{status:#}");
+        status
+    }
+
     /// Cuts or restores the link to the segment.
     pub fn link(&self, up: bool) {
         ip(&["-n", &self.switch, "link", "set", &self.port, if up { "up" } else { "down" }]);
