@@ -9,12 +9,15 @@ use crate::process::cgroup::{self, Cgroup};
 use crate::process::{mounts, netlink, once};
 use crate::status::Problem;
 use base64::Engine as _;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// nftables tables that kube-proxy, the CNI plugins and the network policies make, as `family name`.
 const TABLES: [(&str, &str); 6] =
     [("ip", "kube-proxy"), ("ip6", "kube-proxy"), ("inet", "cni_plugins_masquerade"), ("ip", "cni_hostport"), ("ip6", "cni_hostport"), crate::policy::TABLE];
+/// Where containerd keeps a folder for each sandbox, below the folder of Kubernetes.
+const SANDBOXES: &str = "containerd/io.containerd.grpc.v1.cri/sandboxes";
 /// What a data root holds; a folder with something else in it is not ours to remove.
 const OURS: [&str; 15] = [
     "store", "current", "models", "pki", "kubernetes", "volumes", "logs", "identity", "lock", "run", "node.db", "secrets", "settings.toml", "trust", "journal",
@@ -84,10 +87,8 @@ fn elsewhere(layout: &Layout) {
     for socket in shim_sockets(&layout.run.join("containerd")) {
         drop(std::fs::remove_file(socket));
     }
-    for path in children(Path::new(RESULTS)) {
-        if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&format!("{NETWORK}-"))) && is_of(&path, layout) {
-            drop(std::fs::remove_file(path));
-        }
+    for result in plugin_results(Path::new(RESULTS), layout) {
+        drop(std::fs::remove_file(result));
     }
     for link in children(Path::new("/var/log/containers")) {
         if std::fs::read_link(&link).is_ok_and(|to| to.starts_with(&layout.data)) {
@@ -100,11 +101,22 @@ fn elsewhere(layout: &Layout) {
     }
 }
 
-/// Whether a network plugin's result was made with this node's configuration, which names its data root.
-fn is_of(result: &Path, layout: &Layout) -> bool {
-    let text: serde_json::Value = std::fs::read(result).ok().and_then(|t| serde_json::from_slice(&t).ok()).unwrap_or_default();
-    let config = text["config"].as_str().and_then(|c| base64::engine::general_purpose::STANDARD.decode(c).ok()).unwrap_or_default();
-    String::from_utf8_lossy(&config).contains(&format!("\"{}/", layout.data.display()))
+/// Results that the network plugins keep of this node's pods: those of our network, whose configuration names this data root,
+/// and the loopbacks of the same sandboxes, whose configuration names nobody.
+fn plugin_results(folder: &Path, layout: &Layout) -> Vec<PathBuf> {
+    let results: Vec<_> = children(folder).into_iter().filter_map(|path| Some((serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?, path))).collect();
+    let ours = |r: &serde_json::Value| r["networkName"] == NETWORK && configuration(r).contains(&format!("\"{}/", layout.data.display()));
+    let known = children(&layout.kubernetes().join(SANDBOXES));
+    let mut sandboxes: BTreeSet<String> = known.iter().filter_map(|p| Some(p.file_name()?.to_str()?.to_string())).collect();
+    sandboxes.extend(results.iter().filter(|(r, _)| ours(r)).filter_map(|(r, _)| Some(r["containerId"].as_str()?.to_string())));
+    let gone = |r: &serde_json::Value| ours(r) || (r["networkName"] == "cni-loopback" && r["containerId"].as_str().is_some_and(|id| sandboxes.contains(id)));
+    results.into_iter().filter(|(r, _)| gone(r)).map(|(_, path)| path).collect()
+}
+
+/// The configuration that a result was made with.
+fn configuration(result: &serde_json::Value) -> String {
+    let raw = result["config"].as_str().and_then(|c| base64::engine::general_purpose::STANDARD.decode(c).ok()).unwrap_or_default();
+    String::from_utf8_lossy(&raw).into_owned()
 }
 
 fn children(folder: &Path) -> Vec<PathBuf> {
@@ -149,5 +161,26 @@ mod tests {
         assert!(dir.path().join("letters.txt").exists());
         assert!(is_a_data_root(&["store".into(), "node.db-wal".into(), "lock".into()]));
         assert!(!is_a_data_root(&["storefront".into()]));
+    }
+
+    #[test]
+    fn results_of_this_nodes_sandboxes_go_and_those_of_others_stay() {
+        let (dir, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let layout = Layout::new(dir.path());
+        std::fs::create_dir_all(layout.kubernetes().join(SANDBOXES).join("s3")).unwrap();
+        let of = |data: &Path| base64::engine::general_purpose::STANDARD.encode(format!(r#"{{"store":"{}/x"}}"#, data.display()));
+        let write = |network: &str, id: &str, config: String| {
+            let text = serde_json::json!({"networkName": network, "containerId": id, "config": config}).to_string();
+            std::fs::write(folder.path().join(format!("{network}-{id}")), text).unwrap();
+        };
+        for (id, data) in [("s1", dir.path()), ("s2", Path::new("/srv/other"))] {
+            write(NETWORK, id, of(data));
+            write("cni-loopback", id, String::new());
+        }
+        write("cni-loopback", "s3", String::new());
+        std::fs::write(folder.path().join("not-json"), "?").unwrap();
+        let mut gone: Vec<_> = plugin_results(folder.path(), &layout).into_iter().map(|p| p.file_name().unwrap().to_str().unwrap().to_string()).collect();
+        gone.sort();
+        assert_eq!(gone, [format!("{NETWORK}-s1"), "cni-loopback-s1".into(), "cni-loopback-s3".into()]);
     }
 }

@@ -13,6 +13,7 @@ mod model;
 mod oci;
 mod pack;
 mod parts;
+mod spool;
 mod trust;
 mod unpack;
 mod write;

@@ -3,10 +3,9 @@
 //! `store/<id>` holds one state of the distribution, where `<id>` is the sum over its names, modes and sums; `current`
 //! points to the one in use. What a killed run left behind bears the prefix `.unpack-` and is cleared by the next.
 
-use super::{Item, Kind, PackError, Payload};
+use super::{Item, Kind, PackError, Payload, spool};
 use crate::files;
 use sha2::{Digest, Sha256};
-use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -135,19 +134,9 @@ fn write_one(item: &Item, path: &Path, progress: &mut dyn FnMut(u64)) -> Result<
         std::fs::create_dir_all(folder).map_err(io)?;
     }
     let mode = item.entry.mode & 0o777;
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(io)?;
-    let mut reader = item.read()?;
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let n = reader.read(&mut buffer).map_err(io)?;
-        if n == 0 {
-            break;
-        }
-        file.write_all(&buffer[..n]).map_err(io)?;
-        progress(n as u64);
-    }
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(io)?;
     file.set_permissions(std::fs::Permissions::from_mode(mode)).map_err(io)?;
-    file.sync_all().map_err(io)
+    spool::copy(&mut item.read()?, &file, progress).map_err(io)
 }
 
 /// Makes the names in `folder` and below durable; the files themselves were synced when written.
