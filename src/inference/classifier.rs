@@ -167,7 +167,7 @@ impl Shared {
 
     fn decide(&self, post: &Prepared, encoder: [f32; 3]) -> Verdict {
         let (ngrams, foreign) = (self.ngrams.logits(&post.words), text::foreign_share(&post.words));
-        let scores = self.manifest.combination.scores(encoder, ngrams, foreign);
+        let scores = self.manifest.combination.scores(encoder, ngrams, foreign, text::script(&post.words));
         let verdict = Verdict { label: self.manifest.decision.label(&scores), scores };
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).put(post.key, verdict);
         verdict

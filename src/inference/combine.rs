@@ -1,10 +1,12 @@
 //! The layer that joins encoder and n-grams, and the decision for a label. Pure.
 
+use super::text::SCRIPTS;
 use crate::domain::{Label, Scores};
 use serde::Deserialize;
 
-/// Inputs of the layer: encoder logits (3), n-gram logits (3), both times the foreign share (6), the share itself.
-pub const INPUTS: usize = 13;
+/// Inputs of the layer: centred encoder logits (3), n-gram logits (3), both times the foreign share (6), and 1 for the
+/// script of the text if it is not the first (4).
+pub const INPUTS: usize = 12 + SCRIPTS - 1;
 
 /// Weights of the layer as `model.toml` has them.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,14 +34,16 @@ fn centred(x: [f32; 3]) -> [f32; 3] {
 }
 
 impl Combination {
-    /// Probabilities from both logits and the foreign share (0 to 1).
-    pub fn scores(&self, encoder: [f32; 3], ngrams: [f32; 3], foreign: f32) -> Scores {
-        let (e, n) = (centred(encoder), centred(ngrams));
+    /// Probabilities from both logits, the foreign share (0 to 1) and the script (0 to 4).
+    pub fn scores(&self, encoder: [f32; 3], n: [f32; 3], foreign: f32, script: usize) -> Scores {
+        let e = centred(encoder);
         let mut x = [0f32; INPUTS];
         for i in 0..3 {
             (x[i], x[3 + i], x[6 + i], x[9 + i]) = (e[i], n[i], foreign * e[i], foreign * n[i]);
         }
-        x[12] = foreign;
+        if script > 0 {
+            x[11 + script] = 1.0;
+        }
         let mut z = self.bias;
         for (v, row) in x.iter().zip(&self.weights) {
             for (z, w) in z.iter_mut().zip(row) {
@@ -80,12 +84,12 @@ mod tests {
     }
 
     #[test]
-    fn scores_add_up_to_one_and_ignore_a_shift_of_all_logits() {
+    fn scores_add_up_to_one_and_ignore_a_shift_of_the_encoder() {
         let mut c = Combination { weights: [[0.0; 3]; INPUTS], bias: [0.1, 0.0, -0.1] };
         for i in 0..3 {
             c.weights[i][i] = 1.0;
         }
-        let (a, b) = (c.scores([1.0, 2.0, 3.0], [0.0; 3], 0.5), c.scores([11.0, 12.0, 13.0], [5.0; 3], 0.5));
+        let (a, b) = (c.scores([1.0, 2.0, 3.0], [0.5; 3], 0.5, 0), c.scores([11.0, 12.0, 13.0], [0.5; 3], 0.5, 4));
         assert!((a.none + a.offensive + a.hate - 1.0).abs() < 1e-6);
         assert!((a.hate - b.hate).abs() < 1e-6);
     }

@@ -1,6 +1,6 @@
 //! The whole way against the scores that the training recorded: text, features, both engines, damaged folders.
 
-use super::text::{foreign_share, words};
+use super::text::{foreign_share, script, words};
 use super::{Classifier, EngineKind, InferenceError, ModelFolder, Options, ngrams, onnxruntime_library};
 use crate::domain::Scores;
 use serde::Deserialize;
@@ -11,6 +11,7 @@ struct Case {
     text: String,
     normalised: String,
     foreign: f32,
+    script: usize,
     features: usize,
     feature_sum: u64,
     occurrences: usize,
@@ -72,7 +73,8 @@ fn text_and_features_equal_those_of_the_training() {
         let w = words(&case.text);
         assert_eq!(w.join(" "), case.normalised, "case {i}");
         assert!((foreign_share(&w) - case.foreign).abs() < 1e-5, "case {i}");
-        let mut keys = ngrams::keys(&w, scorer.bits());
+        assert_eq!(script(&w), case.script, "case {i}");
+        let mut keys = ngrams::keys(&w);
         assert_eq!(keys.len(), case.occurrences, "case {i}");
         keys.sort_unstable();
         keys.dedup();
@@ -143,7 +145,7 @@ fn a_folder_with_a_missing_damaged_or_foreign_file_is_refused_with_its_code() {
     assert_eq!(refused(Path::new("/nonexistent")), "MOD-101");
     assert_eq!(refused(copy(&["tokenizer.json"]).path()), "MOD-103");
     let dir = copy(&["ngrams.bin"]);
-    std::fs::write(dir.path().join("ngrams.bin"), b"AHNGRAM1").expect("a cut file");
+    std::fs::write(dir.path().join("ngrams.bin"), b"AHNGRAM2").expect("a cut file");
     assert_eq!(refused(dir.path()), "MOD-104");
     let dir = copy(&["model.toml"]);
     let text = std::fs::read_to_string(folder().join("model.toml")).expect("model.toml");

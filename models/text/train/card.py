@@ -1,7 +1,7 @@
 """Writes MODEL_CARD.md from report.json and from probes: made-up mild sentences for what such models get wrong."""
 import argparse, json, os
 import numpy as np
-import combine as c, data, ngrams, train_ngrams as tn
+import combine as c, data, train_ngrams as tn
 
 # What a reader may expect: "hate" or "not". Sentences of ours; none is from a data set.
 PROBES = {
@@ -39,9 +39,8 @@ def probes(folder):
     e, z = c.Engine(folder, "encoder.f16.onnx"), c.read_ngrams(f"{folder}/ngrams.bin")
     out = ["| kind | should be | right |", "|---|---|--:|"]
     for kind, (want, texts) in PROBES.items():
-        n = c.ngram_logits(z, ngrams.counts(texts, 20))
-        s = np.array([ngrams.foreign(t) for t in texts], np.float32)
-        p = tn.softmax(c.inputs(e.logits(texts), n, s) @ W + b)
+        k = c.counted(texts)
+        p = c.softmax(c.inputs(e.logits(texts), tn.logits(z, k), k) @ W + b)
         hate = c.decide(p, m["decision"]["hate"], m["decision"]["offensive_of_rest"]) == 2
         out.append(f"| {kind} | {want} | {int((hate == (want == 'hate')).sum())} of {len(texts)} |")
     return "\n".join(out)

@@ -1,9 +1,10 @@
 """Fits the layer over encoder and n-grams on dev alone, measures on test, and writes the model folder."""
-import argparse, hashlib, json, pickle, random
-import numpy as np, scipy.sparse as sp
+import argparse, hashlib, json, os, pickle, random
+import numpy as np
 import onnxruntime as rt
 from scipy.optimize import minimize
 from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.model_selection import StratifiedKFold
 from tokenizers import Tokenizer
 import data, ngrams, train_ngrams as tn, train_encoder as te
 
@@ -17,10 +18,19 @@ class Engine:
     def __init__(self, folder, file, length=512):
         o = rt.SessionOptions()
         o.intra_op_num_threads = 1
+        with open(f"{folder}/{file}", "rb") as f:
+            self.sum = hashlib.sha256(f.read()).hexdigest()[:12]
         self.s = rt.InferenceSession(f"{folder}/{file}", o)
         self.tok = Tokenizer.from_file(f"{folder}/tokenizer.json")
         self.tok.no_padding()
         self.tok.enable_truncation(length)
+
+    def logits_once(self, split, texts):
+        """Logits of a whole split, kept beside it for the next run with the same file."""
+        path = f"{split}.{self.sum}.npy"
+        if not os.path.exists(path):
+            np.save(path, self.logits(texts))
+        return np.load(path)
 
     def logits(self, texts, budget=4096):
         ids = [e.ids for e in self.tok.encode_batch([" ".join(ngrams.words(t)) for t in texts])]
@@ -31,39 +41,68 @@ class Engine:
         return out
 
 
-def ngram_logits(z, counts):
-    m = tn.scale(tn.fold(counts, int(z["bits"]), 20), z["idf"])
-    return (m @ (z["q"] * z["step"]) + z["bias"]).astype(np.float32)
-
-
 def centred(x):
     return x - x.mean(1, keepdims=True)
 
 
-def inputs(e, n, s):
-    """The 13 inputs of the layer, in this order: encoder 3, n-grams 3, both times the foreign share, the share."""
-    e, n, s = centred(e), centred(n), s[:, None]
-    return np.hstack([e, n, s * e, s * n, s]).astype(np.float32)
+def inputs(e, n, c):
+    """The 16 inputs of the layer, in this order: encoder 3, n-grams 3, both times the foreign share, scripts 1 to 4."""
+    e, s = centred(e), c["foreign"][:, None]
+    return np.hstack([e, n, s * e, s * n, c["script"][:, None] == np.arange(1, ngrams.GROUPS)]).astype(np.float32)
 
 
-def fit(x, y, l2=2.0):
+def counted(texts):
+    """What features.py keeps of a split, for a few texts."""
+    keys, times, first = ngrams.counts(texts)
+    return {"keys": keys, "times": times, "first": first, "script": np.array([ngrams.script(t) for t in texts], np.uint8),
+            "foreign": np.array([ngrams.foreign(t) for t in texts], np.float32)}
+
+
+def shares(langs, power=0.3):
+    """Weights that let languages with few posts count a little more; on average 1. The power was picked on dev."""
+    w = np.ones(len(langs))
+    for l in np.unique(langs):
+        w[langs == l] = (langs == l).mean() ** -power
+    return w / w.mean()
+
+
+def fit(x, y, w, l2=2.0):
     k = x.shape[1]
     Y = np.eye(3)[y]
 
     def f(v):
         W, b = v[:-3].reshape(k, 3), v[-3:]
-        p = tn.softmax(x @ W + b)
-        g = p - Y
-        return -np.log(np.maximum(p[np.arange(len(y)), y], 1e-12)).sum() + l2 / 2 * (W ** 2).sum(), np.concatenate(
+        p = softmax(x @ W + b)
+        g = (p - Y) * w[:, None]
+        return -(w * np.log(np.maximum(p[np.arange(len(y)), y], 1e-12))).sum() + l2 / 2 * (W ** 2).sum(), np.concatenate(
             [(x.T @ g + l2 * W).ravel(), g.sum(0)])
 
     r = minimize(f, np.zeros(3 * k + 3), jac=True, method="L-BFGS-B", options={"maxiter": 500})
     return r.x[:-3].reshape(k, 3).astype(np.float32), r.x[-3:].astype(np.float32)
 
 
+def out_of_fold(x, y, langs, folds=5):
+    """Probabilities of every post by a layer that did not see it: thresholds picked on them suit posts that nobody has seen."""
+    p = np.zeros((len(y), 3))
+    for seen, left in StratifiedKFold(folds, shuffle=True, random_state=1).split(x, [f"{l} {k}" for l, k in zip(langs, y)]):
+        W, b = fit(x[seen], y[seen], shares(langs)[seen])
+        p[left] = softmax(x[left] @ W + b)
+    return p
+
+
+def softmax(z):
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def best_threshold(p, hate):
+    grid = np.arange(0.1, 0.9, 0.01)
+    return max(grid, key=lambda t: f1_score(hate, p > t, average="macro"))
+
+
 def thresholds(p, y):
     """Hate above t; else offensive when its share of the rest is above u. Both picked on dev for macro-F1."""
-    t = tn.best_threshold(p[:, 2], y == 2)
+    t = best_threshold(p[:, 2], y == 2)
     grid = np.arange(0.3, 0.7, 0.01)
     u = max(grid, key=lambda u: f1_score(y, decide(p, t, u), average="macro"))
     return float(round(t, 2)), float(round(u, 2))
@@ -90,22 +129,22 @@ def measure(p, rows, t, u):
 
 
 def write_ngrams(z, path):
-    """Magic, bits, idf step, bias, weight steps, idf bytes, 16-bit weights: little endian."""
+    """Magic, sizes, scale step, biases, weight steps, keys, scale bytes, 16-bit weights: little endian."""
     with open(path, "wb") as f:
-        f.write(b"AHNGRAM1")
-        f.write(np.array([int(z["bits"]), 3], "<u4").tobytes())
-        f.write(np.concatenate([[tn.IDF_STEP], z["bias"], z["step"]]).astype("<f4").tobytes())
-        f.write(z["idf"].tobytes())
-        f.write(z["q"].astype("<i2").tobytes())
+        f.write(b"AHNGRAM2")
+        f.write(np.array([len(z["keys"]), ngrams.GROUPS, 3], "<u4").tobytes())
+        f.write(np.concatenate([[tn.STEP], z["bias"].ravel(), z["step"].ravel()]).astype("<f4").tobytes())
+        for k, kind in (("keys", "<u4"), ("scale", "u1"), ("q", "<i2")):
+            f.write(z[k].astype(kind).tobytes())
 
 
 def read_ngrams(path):
     """The same as a mapping, in the names of the training."""
-    raw = open(path, "rb").read()
-    bits = int(np.frombuffer(raw, "<u4", 1, 8)[0])
-    head = np.frombuffer(raw, "<f4", 7, 16)
-    return {"bits": bits, "bias": head[1:4], "step": head[4:7], "idf": np.frombuffer(raw, np.uint8, 1 << bits, 44),
-            "q": np.frombuffer(raw, "<i2", 3 << bits, 44 + (1 << bits)).reshape(-1, 3)}
+    raw, g = open(path, "rb").read(), ngrams.GROUPS
+    n, at = int(np.frombuffer(raw, "<u4", 1, 8)[0]), 24 + 24 * g
+    head = np.frombuffer(raw, "<f4", 6 * g, 24).reshape(2, g, 3)
+    return {"bias": head[0], "step": head[1], "keys": np.frombuffer(raw, "<u4", n, at), "scale": np.frombuffer(raw, "u1", n, at + 4 * n),
+            "q": np.frombuffer(raw, "<i2", 3 * n, at + 5 * n).reshape(-1, 3)}
 
 
 def write_toml(out, a, W, b, t, u, result):
@@ -142,7 +181,7 @@ hate = {t}
 offensive_of_rest = {u}
 
 [combination]
-# Rows: centred encoder logits (3), centred n-gram logits (3), both times the foreign share (6), the share.
+# Rows: centred encoder logits (3), n-gram logits (3), both times the foreign share (6), Han, Hangul, Arabic, Cyrillic.
 # Columns: none, offensive, hate.
 weights = [
   {rows},
@@ -167,22 +206,20 @@ SENTENCES = [
 
 
 def golden(out, z, engines, W, b, decision):
-    counts = ngrams.counts(SENTENCES, 20)
-    n = ngram_logits(z, counts)
-    s = np.array([ngrams.foreign(t) for t in SENTENCES], np.float32)
-    bits = int(z["bits"])
+    c = counted(SENTENCES)
+    n = tn.logits(z, c)
     cases = []
     e = {k: v.logits(SENTENCES, budget=1) for k, v in engines.items()}  # one by one: int8 depends on its neighbours
+    p = {k: softmax(inputs(v, n, c) @ W + b) for k, v in e.items()}
     for i, text in enumerate(SENTENCES):
-        r, c = ngrams.keys([text], bits)
-        u, k = np.unique(c, return_counts=True)
-        p = {k2: tn.softmax(inputs(v[i:i + 1], n[i:i + 1], s[i:i + 1]) @ W + b)[0] for k2, v in e.items()}
-        cases.append({"text": text, "normalised": " ".join(ngrams.words(text)), "foreign": round(float(s[i]), 6),
-                      "features": int(len(u)), "feature_sum": int(u.astype(np.int64).sum()), "occurrences": int(k.sum()),
+        part = slice(c["first"][i], c["first"][i + 1])
+        cases.append({"text": text, "normalised": " ".join(ngrams.words(text)), "foreign": round(float(c["foreign"][i]), 6),
+                      "script": int(c["script"][i]), "features": len(c["keys"][part]),
+                      "feature_sum": int(c["keys"][part].astype(np.int64).sum()), "occurrences": int(c["times"][part].sum()),
                       "ngram_logits": [round(float(v), 5) for v in n[i]],
                       "encoder_f32": [round(float(v), 5) for v in e["f32"][i]],
-                      "scores_f32": [round(float(v), 5) for v in p["f32"]], "scores_int8": [round(float(v), 5) for v in p["int8"]],
-                      "label_f32": data.LABELS[int(decide(p["f32"][None], *decision)[0])]})
+                      "scores_f32": [round(float(v), 5) for v in p["f32"][i]], "scores_int8": [round(float(v), 5) for v in p["int8"][i]],
+                      "label_f32": data.LABELS[int(decide(p["f32"][i:i + 1], *decision)[0])]})
     json.dump({"cases": cases}, open(f"{out}/golden.json", "w"), ensure_ascii=False, indent=1)
 
 
@@ -191,28 +228,29 @@ def main():
     a.add_argument("--dir", required=True)
     a.add_argument("--ngrams", required=True)
     a.add_argument("--out", required=True, help="model folder that already holds the two encoders and the tokenizer")
-    a.add_argument("--version", default="0.1.0")
+    a.add_argument("--version", default="0.2.0")
     a = a.parse_args()
     rows = {s: pickle.load(open(f"{a.dir}/{s}.pkl", "rb")) for s in ("dev", "test")}
     z = np.load(a.ngrams)
-    n = {s: ngram_logits(z, sp.load_npz(f"{a.dir}/{s}.20.npz")) for s in rows}
+    c = {s: tn.load(f"{a.dir}/{s}.npz") for s in rows}
+    n = {s: tn.logits(z, c[s]) for s in rows}
     y = np.array([data.LABELS.index(r["label"]) for r in rows["dev"]])
-    share = {s: np.array([ngrams.foreign(r["text"]) for r in v], np.float32) for s, v in rows.items()}
     engines = {k: Engine(a.out, f"encoder.{f}.onnx") for k, f in (("f32", "f16"), ("int8", "int8"))}
-    e = {(k, s): v.logits([r["text"] for r in rows[s]]) for k, v in engines.items() for s in rows if (k, s) != ("int8", "dev")}
-    x = inputs(e["f32", "dev"], n["dev"], share["dev"])
-    W, b = fit(x, y)
-    t, u = thresholds(tn.softmax(x @ W + b), y)
+    e = {(k, s): v.logits_once(f"{a.dir}/{s}", [r["text"] for r in rows[s]]) for k, v in engines.items() for s in rows if (k, s) != ("int8", "dev")}
+    x = inputs(e["f32", "dev"], n["dev"], c["dev"])
+    langs = np.array([r["lang"] for r in rows["dev"]])
+    W, b = fit(x, y, shares(langs))
+    t, u = thresholds(out_of_fold(x, y, langs), y)
     write_ngrams(z, f"{a.out}/ngrams.bin")
     golden(a.out, z, engines, W, b, (t, u))
     report = {"thresholds": [t, u]}
     for k in engines:
-        p = tn.softmax(inputs(e[k, "test"], n["test"], share["test"]) @ W + b)
+        p = softmax(inputs(e[k, "test"], n["test"], c["test"]) @ W + b)
         report[k] = measure(p, rows["test"], t, u)
     # Each part alone, for the card.
     for k, lg in (("ngrams alone", n), ("encoder alone", {s: e["f32", s] for s in rows})):
-        tt, uu = thresholds(tn.softmax(lg["dev"]), y)
-        report[k] = measure(tn.softmax(lg["test"]), rows["test"], tt, uu)
+        tt, uu = thresholds(softmax(lg["dev"]), y)
+        report[k] = measure(softmax(lg["test"]), rows["test"], tt, uu)
     write_toml(a.out, a, W, b, t, u, {l: {"n": r["n"], "f32": r["macro_f1_hate"], "int8": report["int8"][l]["macro_f1_hate"]}
                                       for l, r in report["f32"].items()})
     json.dump(report, open(f"{a.dir}/report.json", "w"), indent=1)

@@ -60,3 +60,14 @@ def load_base(folder):
                 s[f"{t}{ours}.{p}"] = w[f"{b}{theirs}.{p}"]
     m.load_state_dict(s)
     return m
+
+
+def read_onnx(path):
+    """Weights out of a file that export.py wrote, so that training can go on from what is in the tree."""
+    import onnx
+    from onnx import numpy_helper
+    have = {i.name.removesuffix(".f16"): numpy_helper.to_array(i) for i in onnx.load(path).graph.initializer}
+    table = lambda k: k in ("words.weight", "places.weight")
+    name = lambda k: k.removesuffix(".weight") if table(k) else k
+    turn = lambda k, a: a.T if k.endswith(".weight") and a.ndim == 2 and not table(k) else a
+    return {k: torch.tensor(turn(k, have[name(k)]), dtype=torch.float32) for k in Encoder().state_dict()}

@@ -95,17 +95,33 @@ def tokenizer(base, out):
         json.dump(t, f, ensure_ascii=False)
 
 
-def main(state, base, out):
-    import torch
+# The two matrices that lose most by eight bits (the second of the first two feed-forward blocks) stay as they are.
+KEPT = ("layers.0.down.weight", "layers.1.down.weight")
+
+
+def eight_bits(w, out):
+    """Dynamic quantisation of all other matrices and of the tables, a scale for each column."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
-    w = {k: v.float().numpy() for k, v in torch.load(state).items()}
+    wide = f"{out}/encoder.f32.tmp"
+    model = build(w, False)
+    onnx.save(model, wide)
+    kept = [n.name for n in model.graph.node if n.op_type == "MatMul" and set(KEPT) & set(n.input)]
+    quantize_dynamic(wide, f"{out}/encoder.int8.onnx", weight_type=QuantType.QInt8, per_channel=True,
+                     op_types_to_quantize=["MatMul", "Gather"], nodes_to_exclude=kept)
+    os.remove(wide)
+
+
+def main(state, base, out):
+    """`state`: what train_encoder.py wrote, or encoder.f16.onnx to make only the eight-bit file anew."""
+    import torch
+    import encoder
     os.makedirs(out, exist_ok=True)
+    if state.endswith(".onnx"):
+        return eight_bits({k: v.numpy() for k, v in encoder.read_onnx(state).items()}, out)
+    w = {k: v.float().numpy() for k, v in torch.load(state).items()}
     tokenizer(base, out)
     onnx.save(build(w, True), f"{out}/encoder.f16.onnx")
-    wide = f"{out}/encoder.f32.tmp"
-    onnx.save(build(w, False), wide)
-    quantize_dynamic(wide, f"{out}/encoder.int8.onnx", weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul", "Gather"])
-    os.remove(wide)
+    eight_bits(w, out)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
 """Reads the splits once and counts their n-grams: work/{train,dev,test}.pkl and .npz, for the other scripts."""
 import argparse, os, pickle
-import scipy.sparse as sp
+import numpy as np
 import data, ngrams
-
-BITS = 20
 
 
 def main():
@@ -17,9 +15,11 @@ def main():
         keep = ("lang", "text", "label", "source", "neg_scope")
         with open(f"{a.work}/{split}.pkl", "wb") as f:
             pickle.dump([{k: r[k] for k in keep} for r in rows], f)
-        m = ngrams.counts([r["text"] for r in rows], BITS)
-        sp.save_npz(f"{a.work}/{split}.{BITS}.npz", m, compressed=False)
-        print(split, m.shape, "features a row", round(m.nnz / m.shape[0]), flush=True)
+        keys, times, first = ngrams.counts([r["text"] for r in rows])
+        script = np.array([ngrams.script(r["text"]) for r in rows], np.uint8)
+        foreign = np.array([ngrams.foreign(r["text"]) for r in rows], np.float32)
+        np.savez(f"{a.work}/{split}.npz", keys=keys, times=times, first=first, script=script, foreign=foreign)
+        print(split, len(rows), "features a row", round(len(keys) / len(rows)), flush=True)
 
 
 if __name__ == "__main__":

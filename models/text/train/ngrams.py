@@ -1,12 +1,15 @@
-"""The n-gram features, exactly as src/inference/ngram.rs computes them.
+"""The n-gram features, exactly as src/inference/ngrams.rs computes them.
 
-Text -> words -> n-grams of code points -> buckets. All arithmetic is on unsigned 64-bit integers that wrap.
+Text -> words -> n-grams of code points -> keys of 32 bits, salted by the script of the text. All arithmetic is on unsigned 64-bit integers that wrap.
 """
+import re
 import unicodedata
 import numpy as np
 
 MAX_CHARS = 2000
 HANDLE = "abcdefghijklmnopqrstuvwxyz0123456789_"
+LEET = str.maketrans("013457$", "oieasts")
+HIDDEN = re.compile("(?<=[a-z])[013457$]+(?=[a-z])")
 ORDERS = (1, 2, 3, 4, 5)
 BASIS, PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -17,7 +20,7 @@ def words(text):
     text = unicodedata.normalize("NFKC", text[:MAX_CHARS]).lower()
     text = "".join(" " if (c < " " or "\x7f" <= c <= "\x9f") else c for c in text) if any(
         c < " " or "\x7f" <= c <= "\x9f" for c in text) else text
-    return [mask(w) for w in text.split()]
+    return [unhide(mask(w)) for w in text.split()]
 
 
 def mask(word):
@@ -29,39 +32,61 @@ def mask(word):
     return word
 
 
+def unhide(word):
+    """Digits that stand for letters, between two plain letters, become these letters."""
+    return HIDDEN.sub(lambda m: m[0].translate(LEET), word)
+
+
 def foreign(text):
     """Share of the code points of the words that are beyond the Latin blocks (U+0250 and up)."""
     letters = "".join(words(text))
     return sum(c >= "\u0250" for c in letters) / len(letters) if letters else 0.0
 
 
-def bucket(h, bits):
-    h = (h ^ (h >> np.uint64(32))) * MIX
-    return (h >> np.uint64(64 - bits)).astype(np.int32)
+# Scripts with weights of their own; everything else is 0. Ranges of code points, both ends included.
+SCRIPTS = {1: ((0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF)),  # Han
+           2: ((0x1100, 0x11FF), (0x3130, 0x318F), (0xAC00, 0xD7AF)),  # Hangul
+           3: ((0x0600, 0x06FF), (0x0750, 0x077F), (0x08A0, 0x08FF), (0xFB50, 0xFDFF), (0xFE70, 0xFEFF)),  # Arabic
+           4: ((0x0400, 0x052F),)}  # Cyrillic
+GROUPS = 5
+SALT = 0x9E3779B9
 
 
-def keys(texts, bits, word_pairs=True):
-    """Row number and bucket of every feature occurrence in `texts`."""
-    rows, out = [], []
-    cps, row_of, word_of, w = [], [], [], 0
-    word_rows = []
+def members(ranges):
+    return re.compile("[" + "".join(f"{chr(a)}-{chr(b)}" for a, b in ranges) + "]")
+
+
+LATIN, OF_SCRIPT = members(((97, 122), (0xC0, 0x24F))), [members(r) for r in SCRIPTS.values()]
+
+
+def script(text):
+    """The commonest of SCRIPTS if it has at least half as many code points as the Latin letters; otherwise 0."""
+    joined = "".join(words(text))
+    n = [0] * 4 if joined.isascii() else [len(s.findall(joined)) for s in OF_SCRIPT]
+    top = max(n)
+    return n.index(top) + 1 if top and 2 * top >= len(LATIN.findall(joined)) else 0
+
+
+def key(h, row_salt):
+    return ((h ^ (h >> np.uint64(32))) * MIX >> np.uint64(32)).astype(np.uint32) ^ row_salt
+
+
+def keys(texts):
+    """Row number and key of every feature occurrence in `texts`."""
+    lens, cps, word_rows = [], [], []
     for r, t in enumerate(texts):
         for word in words(t):
-            padded = f" {word} "
-            cps.append(np.frombuffer(padded.encode("utf-32-le"), dtype=np.uint32))
+            cps.append(np.frombuffer(f" {word} ".encode("utf-32-le"), dtype=np.uint32))
+            lens.append(len(cps[-1]))
             word_rows.append(r)
-            word_of.append(len(padded))
-            w += 1
     if not cps:
-        return np.zeros(0, np.int32), np.zeros(0, np.int32)
-    lens = np.array(word_of)
-    word_rows = np.array(word_rows, np.int32)
+        return np.zeros(0, np.int32), np.zeros(0, np.uint32)
+    salts = np.array([script(t) * SALT & 0xFFFFFFFF for t in texts], np.uint32)
+    lens, word_rows = np.array(lens), np.array(word_rows, np.int32)
     starts = np.concatenate([[0], np.cumsum(lens)[:-1]])
     cp = np.concatenate(cps).astype(np.uint64)
-    row_of = np.repeat(word_rows, lens)
-    end = np.repeat(starts + lens, lens)
-    index = np.arange(len(cp))
-    h = np.full(len(cp), BASIS)
+    row_of, end = np.repeat(word_rows, lens), np.repeat(starts + lens, lens)
+    index, h, rows, out = np.arange(len(cp)), np.full(len(cp), BASIS), [], []
     with np.errstate(over="ignore"):
         for n in ORDERS:
             h = h[: len(cp) - n + 1]
@@ -70,26 +95,26 @@ def keys(texts, bits, word_pairs=True):
             if n == 1:
                 ok &= cp != 32
             rows.append(row_of[: len(h)][ok])
-            out.append(bucket(h[ok] ^ np.uint64(n), bits))
-        if word_pairs and len(lens) > 1:
-            first = index - np.repeat(starts, lens)
-            power = np.cumprod(np.concatenate([[np.uint64(1)], np.full(int(lens.max()), PRIME)]), dtype=np.uint64)
-            wh = np.add.reduceat((cp + np.uint64(1)) * power[first], starts)
-            pair = (wh[:-1] * MIX) ^ wh[1:]
-            ok = word_rows[:-1] == word_rows[1:]
-            rows.append(word_rows[:-1][ok])
-            out.append(bucket((pair[ok] * PRIME) ^ np.uint64(99), bits))
+            out.append(key(h[ok] ^ np.uint64(n), salts[rows[-1]]))
+        first = index - np.repeat(starts, lens)
+        power = np.cumprod(np.concatenate([[np.uint64(1)], np.full(int(lens.max()), PRIME)]), dtype=np.uint64)
+        wh = np.add.reduceat((cp + np.uint64(1)) * power[first], starts)
+        pair = (wh[:-1] * MIX) ^ wh[1:]
+        ok = word_rows[:-1] == word_rows[1:]
+        rows.append(word_rows[:-1][ok])
+        out.append(key((pair[ok] * PRIME) ^ np.uint64(99), salts[rows[-1]]))
     return np.concatenate(rows), np.concatenate(out)
 
 
-def counts(texts, bits, word_pairs=True, chunk=5000):
-    """CSR matrix of counts (float32)."""
-    import scipy.sparse as sp
-    parts = []
+def counts(texts, chunk=4000):
+    """Keys, their counts and the first place of each row: like CSR, each row sorted by key."""
+    found, times, per_row = [], [], []
     for i in range(0, len(texts), chunk):
         part = texts[i:i + chunk]
-        r, c = keys(part, bits, word_pairs)
-        m = sp.csr_matrix((np.ones(len(r), np.float32), (r, c)), shape=(len(part), 1 << bits))
-        m.sum_duplicates()
-        parts.append(m)
-    return sp.vstack(parts, format="csr")
+        r, k = keys(part)
+        both = np.sort((r.astype(np.uint64) << np.uint64(32)) | k)
+        new = np.flatnonzero(np.concatenate([[True], both[1:] != both[:-1]]) if len(both) else [])
+        found.append(both[new].astype(np.uint32))
+        times.append(np.diff(np.append(new, len(both))).astype(np.uint16))
+        per_row.append(np.bincount((both[new] >> np.uint64(32)).astype(np.int64), minlength=len(part)))
+    return np.concatenate(found), np.concatenate(times), np.concatenate([[0], np.cumsum(np.concatenate(per_row))])

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 import data
 import encoder as enc
+import ngrams
 from tokenizers import Tokenizer
 
 LEET = str.maketrans({"a": "4", "e": "3", "i": "1", "o": "0", "s": "5", "t": "7"})
@@ -32,6 +33,19 @@ def target(row):
         t[:] = (0.9, 0.1, 0)
     weight = 0.7 if i == 0 and row["neg_scope"] == "gender_only" else 1.0
     return t, weight * (1.0, 1.1, 1.4)[i]
+
+
+def share(rows, langs):
+    """Rows of the languages named, at most as many as said: `en,de,ko:10000`; all rows without a list."""
+    if not langs:
+        return rows
+    left = {l: int(n or len(rows)) for l, _, n in (part.partition(":") for part in langs.split(","))}
+    out = []
+    for r in rows:
+        if left.get(r["lang"], 0) > 0:
+            left[r["lang"]] -= 1
+            out.append(r)
+    return out
 
 
 def batches(lengths, budget, rng):
@@ -68,32 +82,32 @@ def main():
     a.add_argument("--base", required=True)
     a.add_argument("--rows", required=True, help="pickle of the training rows")
     a.add_argument("--out", required=True)
-    a.add_argument("--langs", default="")
-    a.add_argument("--limit", type=int, default=0)
+    a.add_argument("--langs", default="", help="languages, each with a largest number of rows if wanted: en,de,ko:10000")
     a.add_argument("--budget", type=int, default=6144)
     a.add_argument("--length", type=int, default=96)
     a.add_argument("--lr", type=float, default=1e-4)
     a.add_argument("--threads", type=int, default=1)
     a.add_argument("--seconds", type=float, default=3000, help="wall time; the learning rate falls with it")
-    a.add_argument("--start", default="")
+    a.add_argument("--start", default="", help="encoder.f16.onnx to go on from")
     a.add_argument("--seed", type=int, default=7, help="another one for another pass")
     a = a.parse_args()
     rng = random.Random(a.seed)
     torch.manual_seed(a.seed)
     torch.set_num_threads(a.threads)
-    rows = [r for r in pickle.load(open(a.rows, "rb")) if not a.langs or r["lang"] in a.langs.split(",")]
+    rows = pickle.load(open(a.rows, "rb"))
     rng.shuffle(rows)
-    rows = rows[:a.limit] if a.limit else rows
+    rows = share(rows, a.langs)
     tok = Tokenizer.from_file(f"{a.base}/tokenizer.json")
     tok.no_padding()
     tok.enable_truncation(a.length)
-    texts = [disguise(r["text"], rng) if rng.random() < 0.1 else r["text"] for r in rows]
+    texts = [disguise(r["text"], rng) if rng.random() < 0.2 else r["text"] for r in rows]
+    texts = [" ".join(ngrams.words(t)) for t in texts]
     ids = [e.ids for e in tok.encode_batch(texts)]
     targets, weights = zip(*map(target, rows))
     targets, weights = torch.tensor(np.array(targets)), torch.tensor(weights, dtype=torch.float32)
     model = enc.load_base(a.base)
     if a.start:
-        model.load_state_dict(torch.load(a.start))
+        model.load_state_dict(enc.read_onnx(a.start))
     model.train()
     head = list(model.head.parameters())
     body = [p for n, p in model.named_parameters() if not n.startswith("head")]

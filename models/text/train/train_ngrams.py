@@ -1,104 +1,131 @@
-"""Three-class logistic regression on hashed n-grams, all languages; stores 16-bit weights and one idf byte a bucket."""
+"""Weights of the n-grams: for each script a vocabulary and three logistic regressions (none, offensive, hate; each against the rest).
+
+Classes are balanced inside each language, so that 0 means "as likely as usual there" whatever the language.
+A feature counts in the norm by how unevenly it is spread over the labels (in its language), not by its rarity.
+"""
 import argparse, pickle, time
 import numpy as np, scipy.sparse as sp
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score, roc_auc_score
-import data
+from scipy.optimize import minimize
+import data, ngrams
 
-IDF_STEP = 1 / 16  # idf is kept as a byte in steps of this
-
-
-def fold(m, bits, have):
-    c = sp.csr_matrix((m.data, m.indices >> (have - bits), m.indptr), shape=(m.shape[0], 1 << bits))
-    c.sum_duplicates()
-    return c
+STEP = 1 / 100  # scales are kept as a byte in steps of this
+# By script: rows that a feature must occur in, and C of the regressions (picked on dev).
+SETTINGS = {0: (7, 1.0), 1: (5, 4.0), 2: (5, 1.0), 3: (3, 2.0), 4: (3, 2.0)}
+PASSES = 100
 
 
-def idf_bytes(counts, least):
-    n, df = counts.shape[0], np.bincount(counts.indices, minlength=counts.shape[1])
-    q = np.clip(np.round((np.log((1 + n) / (1 + df)) + 1) / IDF_STEP), 1, 255).astype(np.uint8)
-    q[df < least] = 0  # too rare to say anything: it would only shorten the others in the norm
-    return q
+def load(path):
+    z = np.load(path)
+    return {k: z[k] for k in z.files}
 
 
-def scale(counts, idf):
-    m = counts.copy()
-    m.data = (1 + np.log(m.data)) * (idf[m.indices].astype(np.float32) * np.float32(IDF_STEP))
-    m.eliminate_zeros()
+def take(c, index):
+    """The counts of some rows."""
+    n = c["first"][index + 1] - c["first"][index]
+    at = np.repeat(c["first"][index] - np.concatenate([[0], np.cumsum(n)[:-1]]), n) + np.arange(n.sum())
+    return {"keys": c["keys"][at], "times": c["times"][at], "first": np.concatenate([[0], np.cumsum(n)])}
+
+
+def vocabulary(keys, least):
+    found, df = np.unique(keys, return_counts=True)
+    return found[df >= least]
+
+
+def matrix(c, vocab):
+    """CSR of counts over a sorted vocabulary; unknown keys are left out."""
+    at = np.searchsorted(vocab, c["keys"])
+    at[at == len(vocab)] = 0
+    ok = vocab[at] == c["keys"]
+    first = np.concatenate([[0], np.cumsum(ok)])[c["first"]]
+    return sp.csr_matrix((c["times"][ok].astype(np.float32), at[ok].astype(np.int32), first), shape=(len(first) - 1, len(vocab)))
+
+
+def scaled(m, scale):
+    """(1 + log count) x scale, rows of length 1."""
+    m = m.copy()
+    m.data = (1 + np.log(m.data)) * scale[m.indices]
     norm = np.sqrt(np.asarray(m.multiply(m).sum(1)).ravel())
     m.data /= np.repeat(np.maximum(norm, 1e-9), np.diff(m.indptr)).astype(np.float32)
     return m.astype(np.float32)
 
 
-def weights(rows):
-    """Negatives that were judged for one topic only are trusted less."""
-    return np.array([0.9 if r["label"] == "none" and r["neg_scope"] == "gender_only" else 1.0 for r in rows], np.float32)
+def log_ratio(m, y, lang):
+    """Logarithm of how much oftener a feature is in y, against what its languages let expect."""
+    once = sp.csr_matrix((np.ones_like(m.data), m.indices, m.indptr), m.shape).T
+    usual = np.zeros(len(y), np.float32)
+    for l in np.unique(lang):
+        usual[lang == l] = y[lang == l].mean()
+    n, here, expected = np.asarray(once.sum(1)).ravel(), once @ y.astype(np.float32), once @ usual
+    return np.log((here + 1) / (expected + 1)) - np.log((n - here + 1) / (n - expected + 1))
 
 
-def fit(x, rows, w, c, power, iters, log=print):
-    """Multinomial logistic regression by SAGA; classes weighted by the given power of their rarity."""
-    k = np.array([data.LABELS.index(r["label"]) for r in rows])
-    freq = np.bincount(k, weights=w, minlength=3)
-    w = w * ((freq.sum() / (3 * freq)) ** power)[k]
-    t = time.time()
-    m = LogisticRegression(C=c, solver="saga", max_iter=iters, tol=1e-4, random_state=7).fit(x, k, sample_weight=w.astype(np.float32))
-    log("fit", m.n_iter_, "passes", round(time.time() - t), "s", flush=True)
-    return m.coef_.T.astype(np.float32), m.intercept_.astype(np.float32)
+def scale_bytes(m, k, lang):
+    r = np.sqrt((log_ratio(m, k == 0, lang) ** 2 + log_ratio(m, k == 2, lang) ** 2) / 2)
+    return np.clip(np.round(np.sqrt(r + 0.1) / STEP), 1, 255).astype(np.uint8)
 
 
-def softmax(z):
-    e = np.exp(z - z.max(1, keepdims=True))
-    return e / e.sum(1, keepdims=True)
+def balanced(y, lang, base):
+    """Inside each language both classes weigh the same, and the language as before."""
+    w = base.copy()
+    for l in np.unique(lang):
+        here = lang == l
+        sides = [here & ~y, here & y]
+        if all(s.any() for s in sides):
+            for s in sides:
+                w[s] *= base[here].sum() / 2 / base[s].sum()
+    return w
 
 
-def best_threshold(p, hate):
-    grid = np.arange(0.1, 0.9, 0.01)
-    return max(grid, key=lambda t: f1_score(hate, p > t, average="macro"))
+def fit(x, y, w, c, passes):
+    """Logistic regression by L-BFGS: weights and bias."""
+    xt, sign = x.T.tocsr(), np.where(y, 1, -1).astype(np.float32)
+
+    def f(v):
+        z = (x @ v[:-1].astype(np.float32) + np.float32(v[-1])) * sign
+        g = (-sign * w / (1 + np.exp(np.minimum(z, 60)))).astype(np.float32)
+        return (w * np.logaddexp(0, -z)).sum() + (v[:-1] ** 2).sum() / 2 / c, np.append(xt @ g + v[:-1] / c, g.sum())
+
+    r = minimize(f, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": passes, "maxcor": 6})
+    return r.x[:-1].astype(np.float32), r.x[-1]
 
 
-def decide(p, t):
-    return np.where(p[:, 2] > t, 2, (p[:, 1] > p[:, 0]).astype(int))
+def train(rows, counts, log=print):
+    """The table: keys, scale bytes, weights of 16 bits, and for each script biases and steps."""
+    k, lang = np.array([data.LABELS.index(r["label"]) for r in rows]), np.array([r["lang"] for r in rows])
+    base = np.array([0.8 if r["label"] == "none" and r["neg_scope"] == "gender_only" else 1.0 for r in rows])
+    parts, bias, step = [], np.zeros((ngrams.GROUPS, 3), np.float32), np.zeros((ngrams.GROUPS, 3), np.float32)
+    for g, (least, c) in sorted(SETTINGS.items(), key=lambda s: -s[0]):
+        t, index = time.time(), np.flatnonzero(counts["script"] == g)
+        part = take(counts, index)
+        vocab = vocabulary(part["keys"], least)
+        m, y, l = matrix(part, vocab), k[index], lang[index]
+        scale = scale_bytes(m, y, l)
+        x, heads = scaled(m, scale * np.float32(STEP)), []
+        for i in range(3):
+            one, bias[g, i] = fit(x, y == i, balanced(y == i, l, base[index]), c, PASSES)
+            heads.append(one)
+        W = np.stack(heads, 1)
+        step[g] = np.maximum(np.abs(W).max(0), 1e-9) / 32767
+        parts.append((vocab, scale, np.round(W / step[g]).astype(np.int16)))
+        log("script", g, len(index), "rows", len(vocab), "features", round(time.time() - t), "s", flush=True)
+    keys, scale, q = (np.concatenate(p) for p in zip(*parts))
+    keys, first = np.unique(keys, return_index=True)
+    return {"keys": keys, "scale": scale[first], "q": q[first], "bias": bias, "step": step}
 
 
-def report(name, p, rows, t):
-    y = np.array([data.LABELS.index(r["label"]) for r in rows])
-    out = [("all", np.ones(len(y), bool))] + [(l, np.array([r["lang"] == l for r in rows])) for l in
-                                              ("en", "de", "ko", "zh", "pt", "ur-Latn", "ar", "fr", "ru")]
-    hate = " ".join(f"{l}={f1_score(y[m] == 2, p[m, 2] > t, average='macro'):.3f}" for l, m in out)
-    three = f1_score(y, decide(p, t), average=None)
-    auc = " ".join(f"{l}={roc_auc_score(y[m] == 2, p[m, 2]):.3f}" for l, m in out if l != "ru")
-    print(name, "AUC", auc)
-    print(name, f"t={t:.2f}", hate, "| three", f"{three.mean():.3f}", three.round(3), flush=True)
+def logits(z, counts):
+    """As src/inference/ngrams.rs computes them."""
+    x, g = scaled(matrix(counts, z["keys"]), z["scale"] * np.float32(STEP)), counts["script"]
+    return ((x @ z["q"].astype(np.float32)) * z["step"][g] + z["bias"][g]).astype(np.float32)
 
 
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("--dir", required=True, help="folder that features.py filled")
     a.add_argument("--out", required=True)
-    a.add_argument("--bits", type=int, default=20)
-    a.add_argument("--c", type=float, default=2.5)
-    a.add_argument("--power", type=float, default=0.6)
-    a.add_argument("--iters", type=int, default=22)
-    a.add_argument("--least", type=int, default=10, help="rows that a bucket must occur in")
-    a.add_argument("--sample", type=int, default=0)
     a = a.parse_args()
-    rows = {s: pickle.load(open(f"{a.dir}/{s}.pkl", "rb")) for s in ("train", "dev", "test")}
-    x = {s: fold(sp.load_npz(f"{a.dir}/{s}.20.npz"), a.bits, 20) for s in rows}
-    if a.sample:
-        keep = np.random.RandomState(1).permutation(len(rows["train"]))[:a.sample]
-        rows["train"] = [rows["train"][i] for i in keep]
-        x["train"] = x["train"][keep]
-    idf = idf_bytes(x["train"], a.least)
-    x = {s: scale(m, idf) for s, m in x.items()}
-    W, b = fit(x["train"], rows["train"], weights(rows["train"]), a.c, a.power, a.iters)
-    step = np.abs(W).max(0) / 32767
-    q = np.round(W / step).astype(np.int16)
-    for kind, M in (("i16", q * step),):
-        p = {s: softmax(x[s] @ M + b) for s in ("dev", "test")}
-        t = best_threshold(p["dev"][:, 2], [r["label"] == "hate" for r in rows["dev"]])
-        for s in p:
-            report(f"{kind} {s}", p[s], rows[s], t)
-    np.savez(a.out, q=q, step=step.astype(np.float32), bias=b, idf=idf, bits=a.bits)
+    rows = pickle.load(open(f"{a.dir}/train.pkl", "rb"))
+    np.savez(a.out, **train(rows, load(f"{a.dir}/train.npz")))
 
 
 if __name__ == "__main__":
