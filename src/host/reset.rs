@@ -96,7 +96,7 @@ fn elsewhere(layout: &Layout) {
         }
     }
     // Only where nothing of another owner lies in them: a folder that is not empty stays.
-    for folder in ["/var/lib/cni/results", "/var/lib/cni", "/var/log/containers", "/run/containerd/s", "/run/containerd"] {
+    for folder in ["/var/lib/cni/results", "/var/lib/cni", "/var/log/containers", "/run/containerd/s", "/run/containerd/runc/k8s.io", "/run/containerd/runc", "/run/containerd"] {
         drop(std::fs::remove_dir(folder));
     }
 }

@@ -11,6 +11,7 @@ use super::settings::{API_PORT, SERVICE_IP, Settings};
 use super::{images, prepare, stop};
 use crate::payload::{self, Payload};
 use crate::pki::cluster::{self, ClusterNames};
+use crate::process::memory;
 use crate::status::{Component, Problem, StepState};
 use chrono::Utc;
 use std::sync::Arc;
@@ -131,11 +132,12 @@ impl Node {
         self.blocking(|node| {
             let data = &node.settings.layout.data;
             let percent = |done: u64, total: u64| Some((done * 100 / total.max(1)).min(100) as u8);
-            node.payload.verify_once(data, &|done, total| node.running("unpack", percent(done, total), "verifying")).map_err(|e| e.problem())?;
+            node.payload.check_once(data, &|done, total| node.running("unpack", percent(done, total), "checking")).map_err(|e| e.problem())?;
             let space = |path: &std::path::Path| fs2::available_space(path);
             let mut progress = |done, total| node.running("unpack", percent(done, total), "unpacking");
             let unpacked = payload::unpack_kubernetes(&node.payload, data, &space, &mut progress).map_err(|e| e.problem())?;
             let models = payload::unpack_models(&node.payload, data, &space).map_err(|e| e.problem())?;
+            node.payload.embedded.into_iter().for_each(memory::release);
             let mb = unpacked.written as f64 / 1e6;
             node.running("unpack", Some(100), if unpacked.written > 0 { format!("{mb:.0} MB, {} models", models.len()) } else { "was unpacked already".into() });
             Ok(Unpacked)

@@ -35,12 +35,14 @@ pub struct Part {
 pub struct Payload {
     /// The parts.
     pub parts: Vec<Part>,
+    /// The pack inside this program, if there is one: reading it keeps it in memory until its pages are released.
+    pub embedded: Option<&'static [u8]>,
 }
 
 impl Payload {
     /// Opens all places. Indexes and signatures are checked here, contents when they are read.
     pub fn open(places: &Places) -> Result<Payload, PackError> {
-        let mut payload = Payload::default();
+        let mut payload = Payload { embedded: places.embedded, ..Payload::default() };
         let mut trust = Trust::of_owner(&places.data)?;
         if let Some(raw) = places.embedded {
             let origin = "this program".to_string();
@@ -71,13 +73,18 @@ impl Payload {
     /// Reads and checks every entry of every part, on all processors. `progress` hears the bytes read so far and their
     /// total. Returns the total.
     pub fn verify(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<u64, PackError> {
+        self.each(Item::verify, progress)
+    }
+
+    /// Does `check` to every entry on all processors.
+    fn each(&self, check: impl Fn(&Item) -> Result<(), PackError> + Sync, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<u64, PackError> {
         let mut items: Vec<&Item> = self.parts.iter().flat_map(|part| &part.items).collect();
         items.sort_by_key(|item| std::cmp::Reverse(item.entry.size)); // the long ones first, so that none is left over at the end
         let total = items.iter().map(|item| item.entry.size).sum();
         let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
         let work = || {
             while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-                item.verify().inspect_err(|_| next.store(items.len(), Ordering::Relaxed))?;
+                check(item).inspect_err(|_| next.store(items.len(), Ordering::Relaxed))?;
                 progress(done.fetch_add(item.entry.size, Ordering::Relaxed) + item.entry.size, total);
             }
             Ok(())
@@ -90,18 +97,19 @@ impl Payload {
         Ok(total)
     }
 
-    /// Verifies all of it unless this very content was verified before on this host, so that a damaged image is found
-    /// before the first effect and a later start costs nothing. Returns whether it read.
-    pub fn verify_once(&self, data: &Path, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<bool, PackError> {
+    /// Checks the stored bytes of all of it unless this very content was checked before on this host, so that a damaged image is
+    /// found before the first effect and a later start costs nothing. Contents are verified when they are unpacked or
+    /// imported, and none is visible before it was. Returns whether it read.
+    pub fn check_once(&self, data: &Path, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<bool, PackError> {
         let mut hash = Sha256::new();
         for item in self.parts.iter().flat_map(|part| &part.items) {
             hash.update(serde_json::to_vec(&item.entry).expect("an entry is plain data"));
         }
-        let (note, sum) = (data.join("store/verified"), hex::encode(hash.finalize()));
+        let (note, sum) = (data.join("store/checked"), hex::encode(hash.finalize()));
         if std::fs::read_to_string(&note).is_ok_and(|known| known == sum) {
             return Ok(false);
         }
-        self.verify(progress)?;
+        self.each(Item::check_stored, progress)?;
         files::replace(&note, sum.as_bytes(), 0o644).map_err(|e| PackError::io("write", note, e))?;
         Ok(true)
     }

@@ -149,7 +149,7 @@ fn a_damaged_distribution_leaves_nothing_behind() {
 }
 
 #[test]
-fn everything_is_verified_once_and_a_damaged_image_stops_the_first_start() {
+fn everything_is_checked_once_and_a_damaged_image_stops_the_first_start() {
     let b = Bench::new();
     let path = b.pack("a.pack", &b.key);
     let raw = std::fs::read(&path).unwrap();
@@ -158,11 +158,11 @@ fn everything_is_verified_once_and_a_damaged_image_stops_the_first_start() {
     bad[image + 3] ^= 1;
     std::fs::write(&path, bad).unwrap();
     let silent = |_: u64, _: u64| {};
-    assert_eq!(code(b.open(&path).unwrap().verify_once(&b.at("data"), &silent)), "UNP-202");
+    assert_eq!(code(b.open(&path).unwrap().check_once(&b.at("data"), &silent)), "UNP-202");
     assert_eq!(files_below(&b.at("data")), Vec::<PathBuf>::new());
     std::fs::write(&path, raw).unwrap();
-    assert!(b.open(&path).unwrap().verify_once(&b.at("data"), &silent).unwrap());
-    assert!(!b.open(&path).unwrap().verify_once(&b.at("data"), &silent).unwrap(), "the second time it is known");
+    assert!(b.open(&path).unwrap().check_once(&b.at("data"), &silent).unwrap());
+    assert!(!b.open(&path).unwrap().check_once(&b.at("data"), &silent).unwrap(), "the second time it is known");
 }
 
 #[test]

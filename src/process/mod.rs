@@ -6,6 +6,7 @@
 
 pub mod cgroup;
 pub mod log;
+pub mod memory;
 pub mod mounts;
 pub mod netlink;
 pub mod once;
