@@ -15,6 +15,7 @@ use crate::setup::Invitation;
 use crate::status::Problem;
 use crate::task::Tasks;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -62,7 +63,10 @@ impl Up {
         survey::raise_open_files();
         let settings = self.settings(layout, &wanted)?;
         prepare::folders(&settings)?;
-        super::block_on(serve(settings, wanted, self.page, payload, context.json))??;
+        let again = super::block_on(serve(settings, wanted, self.page, payload, context.json))??;
+        if again {
+            return Err(start_again());
+        }
         Ok(ExitCode::SUCCESS)
     }
 
@@ -91,6 +95,13 @@ impl Up {
     }
 }
 
+/// Replaces this process by a fresh one with the same arguments: nothing that was known of the old cluster is left in memory.
+/// Returns only when that fails.
+fn start_again() -> anyhow::Error {
+    let failed = std::process::Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).exec();
+    Problem::new("HST-102", "the program cannot start itself again", failed.to_string(), "start it again by hand: a damaged part of the node is then made anew").into()
+}
+
 /// Bytes that are still to be written: nothing where the payload was unpacked and imported before.
 fn to_write(layout: &Layout, payload: &Payload) -> u64 {
     let needs = need(payload);
@@ -111,7 +122,7 @@ fn preflight(layout: &Layout, payload: &Payload, address: bool) -> Result<(), Pr
     Ok(())
 }
 
-async fn serve(settings: Settings, wanted: Resolved, page: SocketAddr, payload: Payload, json: bool) -> Result<(), Problem> {
+async fn serve(settings: Settings, wanted: Resolved, page: SocketAddr, payload: Payload, json: bool) -> Result<bool, Problem> {
     let stop = CancellationToken::new();
     let board = Board::new(&settings.node);
     let mut talk = Tasks::new(CancellationToken::new());

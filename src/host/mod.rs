@@ -1,15 +1,17 @@
 //! Role: prepare, unpack, run Kubernetes, apply, watch.
 //!
 //! Decisions (`settings`, `render`, `check`) are pure; `facts` asks the machine; `prepare`, `kubernetes`, `images`, `stop`
-//! act, each idempotent; `up` puts them in order and `board` publishes where they stand. `policy` keeps the network policies
+//! act, each idempotent; `heal` makes damaged parts anew; `up` puts them in order and `board` publishes where they stand. `policy` keeps the network policies
 //! in force beside them.
 
 pub mod board;
 pub mod check;
 pub mod facts;
 pub mod guard;
+pub mod heal;
 pub mod images;
 pub mod kubernetes;
+mod notice;
 pub mod policy;
 pub mod prepare;
 pub mod probe;

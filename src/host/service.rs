@@ -42,7 +42,8 @@ pub struct Service {
 
 impl Service {
     /// Runs until stop is asked for or something ends that should not. `invite` hears where the page is.
-    pub async fn run(self, invite: impl FnOnce(Invitation)) -> Result<(), Problem> {
+    /// Returns whether the program is to start again, because a damaged part of the node is to be made anew.
+    pub async fn run(self, invite: impl FnOnce(Invitation)) -> Result<bool, Problem> {
         let (board, stop) = (self.board.clone(), self.stop.clone());
         let mut beside = Tasks::new(CancellationToken::new());
         let status_file = self.settings.layout.status();
@@ -73,7 +74,7 @@ impl Service {
             tracing::warn!(late, "parts of the host process did not end in time");
         }
         drop(std::fs::remove_file(layout.status()));
-        result
+        result.map(|()| node.again.is_cancelled())
     }
 
     /// Starts the node's half of the enrollment and what carries its state to the board.

@@ -8,7 +8,7 @@ use super::kubernetes::{self, Running};
 use super::policy::{Enforcer, filter};
 use super::probe::Tls;
 use super::settings::{API_PORT, SERVICE_IP, Settings};
-use super::{images, prepare, stop};
+use super::{heal, images, prepare, stop};
 use crate::payload::{self, Payload};
 use crate::pki::cluster::{self, ClusterNames};
 use crate::process::memory;
@@ -34,6 +34,8 @@ pub struct Node {
     pub ready: CancellationToken,
     /// Keeps the network policies in force; somebody must run it.
     pub policy: Enforcer,
+    /// Cancelled when the node ended in order to start again: a damaged part is to be made anew.
+    pub again: CancellationToken,
     running: Arc<Mutex<Option<Running>>>,
 }
 
@@ -53,7 +55,7 @@ pub struct Keys {
 impl Node {
     /// A node that has not begun.
     pub fn new(settings: Settings, payload: Payload, board: Board, stop: CancellationToken) -> Node {
-        Node { settings: Arc::new(settings), payload: Arc::new(payload), board, stop, ready: CancellationToken::new(), policy: Enforcer::new(), running: Arc::default() }
+        Node { settings: Arc::new(settings), payload: Arc::new(payload), board, stop, ready: CancellationToken::new(), policy: Enforcer::new(), again: CancellationToken::new(), running: Arc::default() }
     }
 
     /// Brings the node up and keeps it so until stop is asked for; then ends everything in order.
@@ -62,6 +64,10 @@ impl Node {
         let brought = tokio::select! {
             biased;
             () = self.stop.cancelled() => Ok(()),
+            () = self.notice() => {
+                self.again.cancel();
+                Ok(())
+            }
             result = self.bring_up() => result,
         };
         let settings = self.settings.clone();
@@ -118,11 +124,13 @@ impl Node {
             let s = &node.settings;
             prepare::folders(s)?;
             let ended = prepare::leftovers(&s.layout)?;
+            let healed = heal::at_start(&s.layout)?;
             prepare::control_groups(s)?;
             prepare::kernel()?;
             prepare::old_network(&s.layout)?;
             prepare::configuration(s)?;
-            node.running("prepare", None, if ended > 0 { format!("{ended} processes of an earlier run ended") } else { String::new() });
+            let ended = (ended > 0).then(|| format!("{ended} processes of an earlier run ended"));
+            node.running("prepare", None, ended.into_iter().chain(healed).collect::<Vec<_>>().join("; "));
             Ok(Prepared)
         })
         .await
@@ -153,8 +161,10 @@ impl Node {
                 let cause = std::error::Error::source(what).map(|e| e.to_string()).unwrap_or_default();
                 Problem::new("KEY-101", what.to_string(), cause, format!("see that {} is whole and writable", s.layout.pki().display()))
             };
+            // Before a new key is made: killed between the two, the next start would not know that the old one was lost.
+            let healed = if cluster::has_encryption_key(&s.layout.pki()) { None } else { heal::without_old_secrets(&s.layout)? };
             let made = cluster::ensure(&s.layout.pki(), &names, time::OffsetDateTime::now_utc()).map_err(|e| failed(&e))?;
-            node.running("keys", None, if made.is_empty() { "were there".into() } else { format!("{} made", made.len()) });
+            node.running("keys", None, if let Some(healed) = healed { healed } else if made.is_empty() { "were there".into() } else { format!("{} made", made.len()) });
             Ok(Keys { tls: Tls::new(&s.layout.pki()).map_err(|e| failed(&e))? })
         })
         .await
@@ -199,7 +209,7 @@ impl Node {
         }
     }
 
-    async fn states(&self) -> Vec<(&'static str, crate::process::supervisor::State)> {
+    pub(super) async fn states(&self) -> Vec<(&'static str, crate::process::supervisor::State)> {
         self.running.lock().await.as_ref().map(Running::states).unwrap_or_default()
     }
 

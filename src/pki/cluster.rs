@@ -108,7 +108,8 @@ pub fn kubeconfig(user: &str, ca: &str, crt: &str, key: &str, port: u16) -> Stri
 
 fn service_account_key(dir: &Path, made: &mut Vec<String>) -> Result<(), PkiError> {
     let (key, public) = (dir.join("sa.key"), dir.join("sa.pub"));
-    if key.exists() && public.exists() {
+    let fits = |key_pem: String| rcgen::KeyPair::from_pem(&key_pem).is_ok_and(|pair| std::fs::read_to_string(&public).is_ok_and(|p| p == pair.public_key_pem()));
+    if std::fs::read_to_string(&key).is_ok_and(fits) {
         return Ok(());
     }
     let pair = rcgen::KeyPair::generate().map_err(|source| PkiError::Certificate { name: "sa".into(), source })?;
@@ -119,10 +120,10 @@ fn service_account_key(dir: &Path, made: &mut Vec<String>) -> Result<(), PkiErro
 }
 
 fn encryption_key(dir: &Path, made: &mut Vec<String>) -> Result<(), PkiError> {
-    let path = dir.join("encryption.yaml");
-    if path.exists() {
+    if has_encryption_key(dir) {
         return Ok(());
     }
+    let path = dir.join("encryption.yaml");
     let secret = base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>());
     let text = encryption_config(&secret);
     files::replace(&path, text.as_bytes(), 0o600).map_err(|source| PkiError::File { path, source })?;
@@ -135,6 +136,18 @@ fn encryption_config(secret: &str) -> String {
     format!(
         "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n- resources: [secrets]\n  providers:\n  - secretbox:\n      keys:\n      - name: first\n        secret: {secret}\n  - identity: {{}}\n"
     )
+}
+
+/// True when `dir` holds the key that encrypts secrets at rest. Where it is lost, no older secret can be read any more.
+pub fn has_encryption_key(dir: &Path) -> bool {
+    std::fs::read_to_string(dir.join("encryption.yaml")).is_ok_and(|text| is_whole(&text))
+}
+
+/// True for what [`encryption_config`] writes, with a key of the right length.
+fn is_whole(text: &str) -> bool {
+    let secret = text.lines().find_map(|line| line.trim().strip_prefix("secret: ")).unwrap_or_default();
+    let key = base64::engine::general_purpose::STANDARD.decode(secret).unwrap_or_default();
+    key.len() == 32 && text == encryption_config(secret)
 }
 
 #[cfg(test)]
@@ -153,6 +166,26 @@ mod tests {
         assert_eq!(ensure(dir.path(), &names(), now).unwrap(), Vec::<String>::new());
         let moved = ClusterNames { node_ip: [10, 9, 0, 3].into(), ..names() };
         assert_eq!(ensure(dir.path(), &moved, now).unwrap(), ["apiserver", "kubelet-server"]);
+    }
+
+    #[test]
+    fn what_was_damaged_is_made_anew_and_a_damaged_authority_takes_its_leaves_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = OffsetDateTime::now_utc();
+        let all = ensure(dir.path(), &names(), now).unwrap().len();
+        let damage = |file: &str, how: fn(&mut Vec<u8>)| {
+            let mut raw = std::fs::read(dir.path().join(file)).unwrap();
+            how(&mut raw);
+            std::fs::write(dir.path().join(file), raw).unwrap();
+        };
+        let flip: fn(&mut Vec<u8>) = |raw| raw[100] ^= 1;
+        for (file, made) in [("scheduler.crt", "scheduler"), ("admin.key", "admin"), ("sa.key", "sa"), ("sa.pub", "sa"), ("encryption.yaml", "encryption")] {
+            damage(file, if file == "encryption.yaml" { |raw| raw.truncate(90) } else { flip });
+            assert_eq!(ensure(dir.path(), &names(), now).unwrap(), [made], "{file}");
+        }
+        damage("ca.crt", flip);
+        assert_eq!(ensure(dir.path(), &names(), now).unwrap().len(), all - 3, "all leaves of this authority");
+        assert!(ensure(dir.path(), &names(), now).unwrap().is_empty());
     }
 
     #[test]

@@ -36,14 +36,26 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> PkiError + '_ {
 }
 
 /// Reads the authority `name` in `dir`, or makes it, valid for ten years. Key first, then certificate: a cut between
-/// the two leaves a key without certificate, which the next call replaces.
+/// the two leaves a key without certificate, which the next call replaces. One whose files were damaged is made anew: what it
+/// signed is then issued again, because its fingerprint differs.
 pub fn authority(dir: &Path, name: &str, cn: &str, now: OffsetDateTime) -> Result<Authority, PkiError> {
-    let (crt, key) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")));
+    let (crt, key, record) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")), dir.join(format!("{name}.json")));
     if let (Ok(pem), Ok(key_pem)) = (std::fs::read_to_string(&crt), std::fs::read_to_string(&key)) {
-        let pair = KeyPair::from_pem(&key_pem).map_err(|source| PkiError::Certificate { name: name.into(), source })?;
-        let issuer = Issuer::from_ca_cert_pem(&pem, pair).map_err(|source| PkiError::Certificate { name: name.into(), source })?;
-        return Ok(Authority { issuer, pem });
+        let sums = vec![sum(&pem), sum(&key_pem)];
+        let known: Option<Vec<String>> = std::fs::read(&record).ok().and_then(|raw| serde_json::from_slice(&raw).ok());
+        let issuer = KeyPair::from_pem(&key_pem).and_then(|pair| Issuer::from_ca_cert_pem(&pem, pair));
+        match issuer {
+            Ok(issuer) if known.as_ref().is_none_or(|k| *k == sums) => {
+                if known.is_none() {
+                    files::replace(&record, &serde_json::to_vec(&sums).expect("plain data"), 0o644).map_err(io(&record))?;
+                }
+                return Ok(Authority { issuer, pem });
+            }
+            _ => tracing::warn!(authority = name, "an authority's files are damaged: it is made anew, with all that it signed"),
+        }
     }
+    drop(std::fs::remove_file(&crt));
+    drop(std::fs::remove_file(&record));
     let wrong = |source| PkiError::Certificate { name: name.into(), source };
     let pair = KeyPair::generate().map_err(wrong)?;
     let mut params = CertificateParams::default();
@@ -54,6 +66,8 @@ pub fn authority(dir: &Path, name: &str, cn: &str, now: OffsetDateTime) -> Resul
     let pem = params.self_signed(&pair).map_err(|source| PkiError::Certificate { name: name.into(), source })?.pem();
     files::replace(&key, pair.serialize_pem().as_bytes(), 0o600).map_err(io(&key))?;
     files::replace(&crt, pem.as_bytes(), 0o644).map_err(io(&crt))?;
+    let sums = [sum(&pem), sum(&pair.serialize_pem())];
+    files::replace(&record, &serde_json::to_vec(&sums).expect("plain data"), 0o644).map_err(io(&record))?;
     Ok(Authority { issuer: Issuer::new(params, pair), pem })
 }
 
@@ -63,6 +77,14 @@ struct Issued {
     leaf: Leaf,
     authority: String,
     not_after: i64,
+    /// Sums of certificate and key, so that damage is seen.
+    #[serde(default)]
+    sums: Vec<String>,
+}
+
+fn sum(text: &str) -> String {
+    use sha2::Digest;
+    hex::encode(sha2::Sha256::digest(text.as_bytes()))
 }
 
 impl Authority {
@@ -71,23 +93,23 @@ impl Authority {
         let at = |ending: &str| -> PathBuf { dir.join(format!("{}.{ending}", leaf.file)) };
         let (crt, key, record) = (at("crt"), at("key"), at("json"));
         let fits = std::fs::read(&record).ok().and_then(|raw| serde_json::from_slice::<Issued>(&raw).ok()).is_some_and(|old| {
-            old.leaf == *leaf && old.authority == self.fingerprint() && old.not_after > (now + Duration::seconds(life.whole_seconds() / 3)).unix_timestamp()
+            let sums: Vec<String> = [&crt, &key].iter().filter_map(|p| std::fs::read_to_string(p).ok()).map(|text| sum(&text)).collect();
+            old.sums == sums && old.leaf == *leaf && old.authority == self.fingerprint() && old.not_after > (now + Duration::seconds(life.whole_seconds() / 3)).unix_timestamp()
         });
-        if fits && crt.exists() && key.exists() {
+        if fits {
             return Ok(false);
         }
         let (pem, key_pem, not_after) = self.issue(leaf, life, now)?;
         drop(std::fs::remove_file(&record));
         files::replace(&key, key_pem.as_bytes(), 0o600).map_err(io(&key))?;
         files::replace(&crt, pem.as_bytes(), 0o644).map_err(io(&crt))?;
-        let issued = Issued { leaf: leaf.clone(), authority: self.fingerprint(), not_after: not_after.unix_timestamp() };
+        let issued = Issued { leaf: leaf.clone(), authority: self.fingerprint(), not_after: not_after.unix_timestamp(), sums: vec![sum(&pem), sum(&key_pem)] };
         files::replace(&record, &serde_json::to_vec(&issued).expect("plain data"), 0o644).map_err(io(&record))?;
         Ok(true)
     }
 
     fn fingerprint(&self) -> String {
-        use sha2::Digest;
-        hex::encode(sha2::Sha256::digest(self.pem.as_bytes()))
+        sum(&self.pem)
     }
 
     fn issue(&self, leaf: &Leaf, life: Duration, now: OffsetDateTime) -> Result<(String, String, OffsetDateTime), PkiError> {

@@ -49,6 +49,18 @@ pub struct State {
     pub restarts: u32,
     /// How it ended last, in words.
     pub last_end: Option<String>,
+    /// How often it ended in a row without having settled.
+    pub failures: u32,
+    /// When it was started last.
+    pub began: Option<Instant>,
+}
+
+impl State {
+    /// How often it ended in a row; 0 once it runs for good.
+    pub fn failing(&self) -> u32 {
+        let settled = self.pid.is_some() && self.began.is_some_and(|at| at.elapsed() > SETTLED);
+        if settled { 0 } else { self.failures }
+    }
 }
 
 struct Control {
@@ -122,15 +134,16 @@ fn run(spec: &Spec, control: &Control, state: &watch::Sender<State>) {
         let end = match spawn(spec) {
             Err(e) => format!("could not be started: {e}"),
             Ok(child) => {
-                state.send_modify(|s| s.pid = Some(child.id() as i32));
+                state.send_modify(|s| (s.pid, s.began) = (Some(child.id() as i32), Some(began)));
                 watch_child(spec, child, control)
             }
         };
-        state.send_modify(|s| (s.pid, s.last_end) = (None, Some(end.clone())));
+        let settled = began.elapsed() > SETTLED;
+        state.send_modify(|s| (s.pid, s.last_end, s.failures) = (None, Some(end.clone()), if settled { 1 } else { s.failures + 1 }));
         if *control.stop.lock().expect("not poisoned") {
             return;
         }
-        wait = if began.elapsed() > SETTLED { BACK_OFF.0 } else { wait };
+        wait = if settled { BACK_OFF.0 } else { wait };
         tracing::warn!(component = spec.name, %end, wait_ms = wait.as_millis() as u64, "a component ended; it is started again");
         let guard = control.stop.lock().expect("not poisoned");
         drop(control.wake.wait_timeout_while(guard, wait, |stop| !*stop));
@@ -245,6 +258,7 @@ mod tests {
         until("restarted", || child.state().restarts >= 1);
         // Read before the stop, which may end the second try by a signal.
         assert_eq!(child.state().last_end.as_deref(), Some("ended with code 3"));
+        assert!(child.state().failing() >= 1);
         child.stop();
         let log = std::fs::read_to_string(dir.path().join("sh.log")).unwrap();
         assert!(log.contains("hello") && log.contains("trouble"), "{log}");

@@ -11,6 +11,7 @@ macro_rules! columns {
     };
 }
 
+mod damage;
 mod flush;
 pub mod hub;
 mod postgres;
@@ -19,6 +20,7 @@ mod schema;
 mod sqlite;
 mod sqlite_sql;
 
+pub use damage::damage;
 pub use flush::{Flush, Flushed, Span, Stored};
 pub use postgres::{PgConfig, Postgres};
 pub use sqlite::Sqlite;

@@ -8,6 +8,7 @@ mod cluster;
 mod enrollment;
 mod file;
 mod flow;
+mod heal;
 mod hosts;
 mod netpol;
 mod node;

@@ -28,14 +28,14 @@ fn detail<'a>(status: &'a serde_json::Value, step: &str) -> &'a str {
 }
 
 /// One line a row of a query in the node's own database.
-fn rows(host: &TestHost, sql: &str) -> Option<Vec<String>> {
+pub fn rows(host: &TestHost, sql: &str) -> Option<Vec<String>> {
     let psql = ["kubectl", "exec", "-n", "antihate-storage", "postgres-0", "-c", "postgres", "--", "psql", "-h", "/tmp", "-U", "antihate", "-d", "antihate_leaf", "-Atc", sql];
     let out = host.antihate(&psql);
     out.status.success().then(|| text(&out).lines().map(str::to_owned).collect())
 }
 
 /// Ends hard whatever of this node has `part` in its command line; the number ended.
-fn kill9(host: &TestHost, part: &str) -> usize {
+pub fn kill9(host: &TestHost, part: &str) -> usize {
     let own = |pid: &i32| {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
         // A pod's processes lie in the node's control group, which is named after the data root; its host processes too.
@@ -90,17 +90,17 @@ fn posts_survive_kills(host: &TestHost) {
 }
 
 /// With a PATH that holds nothing: the node brings every program that it calls, `nft`, `runc` and the network plugins too.
-fn up(host: &TestHost) -> Child {
+pub fn up(host: &TestHost) -> Child {
     host.start_bare(&["up", "--sample", "--node-ip", &host.address, "--name", "leaf-1"], "up.log")
 }
 
 /// Ends the host process hard, wherever it is. The child is nsenter, which has become it.
-fn kill_host_process(child: &mut Child) {
+pub fn kill_host_process(child: &mut Child) {
     drop(child.kill());
     drop(child.wait());
 }
 
-fn stop(host: &TestHost, child: &mut Child) {
+pub fn stop(host: &TestHost, child: &mut Child) {
     let out = host.antihate(&["stop"]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     drop(child.wait());

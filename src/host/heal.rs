@@ -1,0 +1,230 @@
+//! Makes anew what a power cut or a failing disk damaged: the datastore, the container runtime's store, the kubelet's checkpoints.
+//!
+//! All of it comes again from the payload and our own manifests, without a network. Posts lie elsewhere, in PostgreSQL's and
+//! Kafka's volumes, and are never touched. What runs only notices: it leaves a note, ends everything and starts the program
+//! anew; the rebuilding is done by the next start, while nothing runs, and goes on after a kill because the note stays until then.
+
+use super::stop;
+use crate::config::layout::Layout;
+use crate::files;
+use crate::status::Problem;
+use crate::store;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+/// What can be made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// kine's database: every object of the cluster.
+    Datastore,
+    /// containerd's images, snapshots and containers, and the addresses that were given to them.
+    Runtime,
+    /// What the kubelet remembers of devices, processors and resources.
+    Checkpoints,
+}
+
+/// A part that was made anew is not made anew again so soon: what does not help once does not help at once again.
+const PAUSE: Duration = Duration::from_secs(600);
+/// A component that ended so often in a row does not come up by itself.
+const ENDS: u32 = 3;
+/// The kubelet's checkpoints, below its root.
+const CHECKPOINTS: [&str; 7] = [
+    "cpu_manager_state", "memory_manager_state", "dra_manager_state", "allocated_pods_state", "actuated_pods_state", "pod_status_manager_state",
+    "device-plugins/kubelet_internal_checkpoint",
+];
+
+impl Part {
+    const ALL: [Part; 3] = [Part::Datastore, Part::Runtime, Part::Checkpoints];
+
+    fn name(self) -> &'static str {
+        match self {
+            Part::Datastore => "datastore",
+            Part::Runtime => "runtime",
+            Part::Checkpoints => "checkpoints",
+        }
+    }
+}
+
+/// What is known when something does not come up.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// What is wrong with the datastore's file.
+    pub datastore: Option<String>,
+    /// How often each component ended in a row.
+    pub ends: Vec<(&'static str, u32)>,
+    /// How often the import of images failed in a row.
+    pub imports_failed: u32,
+    /// What was made anew a short time ago.
+    pub recent: Vec<Part>,
+}
+
+/// What to make anew, and why; nothing when waiting and trying again is all that is left.
+pub fn decide(facts: &Facts) -> Option<(Part, String)> {
+    let may = |part: Part| !facts.recent.contains(&part);
+    let ended = |name: &str| facts.ends.iter().find(|(n, ends)| *n == name && *ends >= ENDS).map(|(n, ends)| format!("{n} ended {ends} times in a row"));
+    if let Some(damage) = facts.datastore.as_ref().filter(|_| may(Part::Datastore)) {
+        return Some((Part::Datastore, damage.clone()));
+    }
+    // In the order in which they depend on each other: who stands on a broken part ends too.
+    let rungs = [("kine", Part::Datastore), ("containerd", Part::Runtime), ("kubelet", Part::Checkpoints), ("kubelet", Part::Runtime)];
+    let rung = rungs.into_iter().find_map(|(name, part)| Some((part, ended(name)?)).filter(|(part, _)| may(*part)));
+    let imports = || (facts.imports_failed >= ENDS && may(Part::Runtime)).then(|| (Part::Runtime, "images cannot be imported".to_string()));
+    rung.or_else(imports)
+}
+
+/// Adds what lies on the disk to what was seen of the components; the datastore is read only when it is `suspected`.
+pub fn look(layout: &Layout, seen: Facts, suspected: bool) -> Facts {
+    let recent = Part::ALL.into_iter().filter(|part| was_rebuilt_lately(layout, *part)).collect();
+    Facts { datastore: suspected.then(|| store::damage(&database(layout))).flatten(), recent, ..seen }
+}
+
+/// Leaves a note for the next start.
+pub fn ask_for(layout: &Layout, part: Part, why: &str) -> Result<(), Problem> {
+    files::replace(&note(layout, part), why.as_bytes(), 0o600).map_err(|e| failed(part, &e))
+}
+
+/// Makes anew what was asked for and what is seen to be damaged; ends what still runs of the node first. Returns what it did,
+/// in words. Blocks; no component may run.
+pub fn at_start(layout: &Layout) -> Result<Vec<String>, Problem> {
+    let mut done = Vec::new();
+    for part in Part::ALL {
+        let Some(why) = std::fs::read_to_string(note(layout, part)).ok().or_else(|| seen(layout, part)) else { continue };
+        done.push(make_anew(layout, part, &why)?);
+    }
+    Ok(done)
+}
+
+/// The key that encrypts secrets was lost and another was made: what the old one encrypted can be read by nobody. Blocks.
+pub fn without_old_secrets(layout: &Layout) -> Result<Option<String>, Problem> {
+    let there = database(layout).exists();
+    there.then(|| make_anew(layout, Part::Datastore, "the key of its secrets was damaged or lost")).transpose()
+}
+
+fn make_anew(layout: &Layout, part: Part, why: &str) -> Result<String, Problem> {
+    tracing::warn!(part = part.name(), why, "a damaged part of the node is made anew; posts are not touched");
+    stop::leftovers(layout)?;
+    remove(layout, part).map_err(|e| failed(part, &e))?;
+    files::replace(&mark(layout, part), why.as_bytes(), 0o600).map_err(|e| failed(part, &e))?;
+    drop(std::fs::remove_file(note(layout, part)));
+    Ok(format!("{} made anew: {why}", part.name()))
+}
+
+/// Damage that can be seen before anything runs.
+fn seen(layout: &Layout, part: Part) -> Option<String> {
+    let containerd = layout.kubernetes().join("containerd");
+    let known = |path: &str| std::fs::metadata(containerd.join(path)).is_ok_and(|m| m.len() > 0);
+    match part {
+        Part::Datastore => store::damage(&database(layout)),
+        // An empty list of what is there, beside what is there, is filled with contradictions.
+        Part::Runtime if containerd.join("io.containerd.snapshotter.v1.overlayfs/snapshots/1").exists() => {
+            let lists = ["io.containerd.metadata.v1.bolt/meta.db", "io.containerd.snapshotter.v1.overlayfs/metadata.db"];
+            lists.into_iter().find(|list| !known(list)).map(|list| format!("{list} is gone or empty"))
+        }
+        Part::Runtime | Part::Checkpoints => None,
+    }
+}
+
+fn remove(layout: &Layout, part: Part) -> std::io::Result<()> {
+    let k = layout.kubernetes();
+    match part {
+        // Kept, for whoever wants to know what happened; the one before it goes.
+        Part::Datastore => {
+            let (kine, aside) = (k.join("kine"), k.join("kine.damaged"));
+            absent(std::fs::remove_dir_all(&aside))?;
+            absent(std::fs::rename(&kine, &aside))?;
+            std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).recursive(true).create(&kine)
+        }
+        Part::Runtime => [k.join("containerd"), k.join("cni"), layout.run.join("containerd")].iter().try_for_each(|p| absent(std::fs::remove_dir_all(p))),
+        Part::Checkpoints => CHECKPOINTS.iter().try_for_each(|name| absent(std::fs::remove_file(k.join("kubelet").join(name)))),
+    }
+}
+
+fn absent(done: std::io::Result<()>) -> std::io::Result<()> {
+    done.or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
+}
+
+fn was_rebuilt_lately(layout: &Layout, part: Part) -> bool {
+    let at = std::fs::metadata(mark(layout, part)).and_then(|m| m.modified());
+    // A time in the future is of a clock that was wrong: it counts as long ago.
+    at.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age < PAUSE))
+}
+
+fn database(layout: &Layout) -> PathBuf {
+    layout.kubernetes().join("kine/state.db")
+}
+
+fn note(layout: &Layout, part: Part) -> PathBuf {
+    layout.kubernetes().join(format!("rebuild-{}", part.name()))
+}
+
+fn mark(layout: &Layout, part: Part) -> PathBuf {
+    layout.kubernetes().join(format!("rebuilt-{}", part.name()))
+}
+
+fn failed(part: Part, e: &std::io::Error) -> Problem {
+    Problem::new("HEA-101", format!("the {} cannot be made anew", part.name()), e.to_string(), "see that the data root is writable and has free space, then start again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(ends: &[(&'static str, u32)], recent: &[Part]) -> Facts {
+        Facts { ends: ends.to_vec(), recent: recent.to_vec(), ..Facts::default() }
+    }
+
+    fn part(facts: &Facts) -> Option<Part> {
+        decide(facts).map(|(part, _)| part)
+    }
+
+    #[test]
+    fn what_ends_again_and_again_tells_what_is_broken_and_the_next_rung_follows() {
+        assert_eq!(part(&facts(&[("containerd", 2), ("kubelet", 2)], &[])), None, "twice is no proof");
+        assert_eq!(part(&facts(&[("containerd", 5), ("kubelet", 4)], &[])), Some(Part::Runtime));
+        assert_eq!(part(&facts(&[("kine", 3), ("kube-apiserver", 3)], &[])), Some(Part::Datastore));
+        assert_eq!(part(&facts(&[("kubelet", 3)], &[])), Some(Part::Checkpoints));
+        assert_eq!(part(&facts(&[("kubelet", 3)], &[Part::Checkpoints])), Some(Part::Runtime));
+        assert_eq!(part(&facts(&[("kubelet", 9)], &[Part::Checkpoints, Part::Runtime])), None, "no circle");
+        assert_eq!(part(&facts(&[("kube-scheduler", 9)], &[])), None, "it keeps nothing that could be damaged");
+        assert_eq!(part(&Facts { datastore: Some("malformed".into()), ..facts(&[("containerd", 9)], &[]) }), Some(Part::Datastore));
+        assert_eq!(part(&Facts { imports_failed: 3, ..Facts::default() }), Some(Part::Runtime));
+    }
+
+    #[test]
+    fn a_damaged_datastore_is_set_aside_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let db = database(&layout);
+        std::fs::create_dir_all(db.parent().unwrap()).unwrap();
+        assert_eq!(at_start(&layout).unwrap(), Vec::<String>::new(), "nothing there is no damage");
+        std::fs::write(&db, [7u8; 8192]).unwrap();
+        assert_eq!(at_start(&layout).unwrap().len(), 1);
+        assert!(!db.exists() && layout.kubernetes().join("kine.damaged/state.db").exists());
+        assert_eq!(look(&layout, Facts::default(), true).recent, [Part::Datastore]);
+        assert_eq!(at_start(&layout).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_note_is_carried_out_by_the_next_start_and_then_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let kubelet = layout.kubernetes().join("kubelet");
+        std::fs::create_dir_all(kubelet.join("pods")).unwrap();
+        std::fs::write(kubelet.join("cpu_manager_state"), "?").unwrap();
+        ask_for(&layout, Part::Checkpoints, "kubelet ended 3 times in a row").unwrap();
+        assert_eq!(at_start(&layout).unwrap(), ["checkpoints made anew: kubelet ended 3 times in a row"]);
+        assert!(!kubelet.join("cpu_manager_state").exists() && kubelet.join("pods").exists());
+        assert!(at_start(&layout).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_runtime_store_without_its_list_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let containerd = layout.kubernetes().join("containerd");
+        std::fs::create_dir_all(containerd.join("io.containerd.snapshotter.v1.overlayfs/snapshots/1")).unwrap();
+        std::fs::write(containerd.join("io.containerd.snapshotter.v1.overlayfs/metadata.db"), "x").unwrap();
+        assert_eq!(at_start(&layout).unwrap(), ["runtime made anew: io.containerd.metadata.v1.bolt/meta.db is gone or empty"]);
+        assert!(!containerd.exists());
+    }
+}
