@@ -35,10 +35,12 @@ pub fn everything(layout: &Layout) -> Result<(), Problem> {
         let cause = format!("it holds {}", names.join(", "));
         return Err(Problem::new("RST-101", format!("{} is not the data root of a node", layout.data.display()), cause, "name the right folder with --data; nothing was removed"));
     }
+    // Asked before the shims end: some take the folder that names their socket along, but not the socket.
+    let sockets = shim_sockets(&layout.run.join("containerd"));
     stop::leftovers(layout)?;
     network(layout)?;
     control_groups(layout)?;
-    elsewhere(layout);
+    elsewhere(layout, &sockets);
     for folder in [&layout.run, &layout.data] {
         if let Some(point) = mounts::unmount_below(folder).first().filter(|p| *p != folder) {
             return Err(Problem::new("RST-102", "a mount stays", point.display().to_string(), "restart this host, then reset again"));
@@ -83,8 +85,8 @@ fn control_groups(layout: &Layout) -> Result<(), Problem> {
 }
 
 /// Files that Kubernetes' parts put at fixed places outside the data root.
-fn elsewhere(layout: &Layout) {
-    for socket in shim_sockets(&layout.run.join("containerd")) {
+fn elsewhere(layout: &Layout, sockets: &[PathBuf]) {
+    for socket in sockets {
         drop(std::fs::remove_file(socket));
     }
     for result in plugin_results(Path::new(RESULTS), layout) {

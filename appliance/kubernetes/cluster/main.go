@@ -10,8 +10,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sort"
+	"strconv"
 	"strings"
+	"time"
 	_ "time/tzdata" // CronJobs name time zones, and a bare host has no zone files.
 
 	"github.com/containerd/containerd/v2/cmd/containerd/command"
@@ -59,7 +62,20 @@ func main() {
 		fmt.Fprintf(os.Stderr, "kubernetes: no part is called %q; it has %s\n", name, names())
 		os.Exit(2)
 	}
+	settle()
 	os.Exit(run())
+}
+
+// settle keeps a part's heap small once it has started: ANTIHATE_SETTLED_GOGC is the percentage that holds from then on.
+func settle() {
+	percent, err := strconv.Atoi(os.Getenv("ANTIHATE_SETTLED_GOGC"))
+	if err != nil {
+		return
+	}
+	time.AfterFunc(2*time.Minute, func() {
+		debug.SetGCPercent(percent)
+		debug.FreeOSMemory()
+	})
 }
 
 func runKubectl() int {
