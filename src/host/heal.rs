@@ -94,7 +94,7 @@ pub fn at_start(layout: &Layout) -> Result<Vec<String>, Problem> {
     Ok(done)
 }
 
-/// The key that encrypts secrets was lost and another was made: what the old one encrypted can be read by nobody. Blocks.
+/// The key that encrypts secrets is lost: what it encrypted can be read by nobody any more. Blocks.
 pub fn without_old_secrets(layout: &Layout) -> Result<Option<String>, Problem> {
     let there = database(layout).exists();
     there.then(|| make_anew(layout, Part::Datastore, "the key of its secrets was damaged or lost")).transpose()

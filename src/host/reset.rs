@@ -35,12 +35,10 @@ pub fn everything(layout: &Layout) -> Result<(), Problem> {
         let cause = format!("it holds {}", names.join(", "));
         return Err(Problem::new("RST-101", format!("{} is not the data root of a node", layout.data.display()), cause, "name the right folder with --data; nothing was removed"));
     }
-    // Asked before the shims end: some take the folder that names their socket along, but not the socket.
-    let sockets = shim_sockets(&layout.run.join("containerd"));
     stop::leftovers(layout)?;
     network(layout)?;
     control_groups(layout)?;
-    elsewhere(layout, &sockets);
+    elsewhere(layout);
     for folder in [&layout.run, &layout.data] {
         if let Some(point) = mounts::unmount_below(folder).first().filter(|p| *p != folder) {
             return Err(Problem::new("RST-102", "a mount stays", point.display().to_string(), "restart this host, then reset again"));
@@ -85,10 +83,7 @@ fn control_groups(layout: &Layout) -> Result<(), Problem> {
 }
 
 /// Files that Kubernetes' parts put at fixed places outside the data root.
-fn elsewhere(layout: &Layout, sockets: &[PathBuf]) {
-    for socket in sockets {
-        drop(std::fs::remove_file(socket));
-    }
+fn elsewhere(layout: &Layout) {
     for result in plugin_results(Path::new(RESULTS), layout) {
         drop(std::fs::remove_file(result));
     }
@@ -123,16 +118,6 @@ fn configuration(result: &serde_json::Value) -> String {
 
 fn children(folder: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect()
-}
-
-/// Sockets of shims, as their bundles below containerd's state name them.
-fn shim_sockets(state: &Path) -> Vec<PathBuf> {
-    let bundles = children(&state.join("io.containerd.runtime.v2.task/k8s.io"));
-    let named = bundles.iter().filter_map(|b| {
-        let bootstrap: serde_json::Value = serde_json::from_slice(&std::fs::read(b.join("bootstrap.json")).ok()?).ok()?;
-        Some(PathBuf::from(bootstrap["address"].as_str()?.strip_prefix("unix://")?))
-    });
-    named.filter(|p| p.starts_with("/run/containerd/s")).collect()
 }
 
 fn remove(folder: &Path) -> Result<(), Problem> {

@@ -7,7 +7,7 @@ use crate::process::cgroup::{self, Cgroup};
 use crate::process::{mounts, scan};
 use crate::status::Problem;
 use nix::sys::signal::Signal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Time for containers to end by themselves: PostgreSQL and Kafka write their last state.
@@ -27,18 +27,31 @@ pub fn all(s: &Settings, running: Option<Running>) -> Result<(), Problem> {
 
 /// Ends what is left without any help of ours: containers, shims, components; then their mounts. Blocks.
 pub fn leftovers(layout: &Layout) -> Result<(), Problem> {
+    // Asked before the shims end: some take the folder that names their socket along, but not the socket.
+    let sockets = shim_sockets(&layout.run.join("containerd"));
     end_containers(layout, CONTAINERS);
     let pids: Vec<i32> = scan::marked(&layout.data).into_iter().map(|p| p.pid).collect();
     let left = scan::end(&pids, Duration::from_secs(10));
     if !left.is_empty() {
         return Err(Problem::new("STP-101", "processes of this node do not end", format!("process {left:?} hangs in the kernel"), "restart this host"));
     }
+    sockets.into_iter().for_each(|socket| drop(std::fs::remove_file(socket)));
     let mut stuck = mounts::unmount_below(&layout.run);
     stuck.extend(mounts::unmount_below(&layout.kubernetes()));
     match stuck.first() {
         None => Ok(()),
         Some(point) => Err(Problem::new("STP-102", "a mount of this node stays", point.display().to_string(), "restart this host")),
     }
+}
+
+/// Sockets of shims, as their bundles below containerd's state name them.
+fn shim_sockets(state: &Path) -> Vec<PathBuf> {
+    let bundles = std::fs::read_dir(state.join("io.containerd.runtime.v2.task/k8s.io")).into_iter().flatten().flatten();
+    let named = bundles.filter_map(|b| {
+        let bootstrap: serde_json::Value = serde_json::from_slice(&std::fs::read(b.path().join("bootstrap.json")).ok()?).ok()?;
+        Some(PathBuf::from(bootstrap["address"].as_str()?.strip_prefix("unix://")?))
+    });
+    named.filter(|p| p.starts_with("/run/containerd/s")).collect()
 }
 
 /// Asks every container's own program to end, waits, then ends whatever is left in the pods' control groups.

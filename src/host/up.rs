@@ -110,7 +110,9 @@ impl Node {
     }
 
     fn running(&self, id: &str, percent: Option<u8>, detail: impl Into<String>) {
-        self.board.step(id, StepState::Running { percent, attempt: 1 }, detail);
+        let now = self.board.subscribe().borrow().steps.iter().find(|s| s.id == id).map(|s| s.state.clone());
+        let attempt = if let Some(StepState::Running { attempt, .. }) = now { attempt } else { 1 };
+        self.board.step(id, StepState::Running { percent, attempt }, detail);
     }
 
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Node) -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {

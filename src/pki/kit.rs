@@ -41,7 +41,7 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> PkiError + '_ {
 pub fn authority(dir: &Path, name: &str, cn: &str, now: OffsetDateTime) -> Result<Authority, PkiError> {
     let (crt, key, record) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")), dir.join(format!("{name}.json")));
     if let (Ok(pem), Ok(key_pem)) = (std::fs::read_to_string(&crt), std::fs::read_to_string(&key)) {
-        let sums = vec![sum(&pem), sum(&key_pem)];
+        let sums = sums(&pem, &key_pem);
         let known: Option<Vec<String>> = std::fs::read(&record).ok().and_then(|raw| serde_json::from_slice(&raw).ok());
         let issuer = KeyPair::from_pem(&key_pem).and_then(|pair| Issuer::from_ca_cert_pem(&pem, pair));
         match issuer {
@@ -64,10 +64,10 @@ pub fn authority(dir: &Path, name: &str, cn: &str, now: OffsetDateTime) -> Resul
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
     (params.not_before, params.not_after) = (now - Duration::days(1), now + Duration::days(3650));
     let pem = params.self_signed(&pair).map_err(|source| PkiError::Certificate { name: name.into(), source })?.pem();
-    files::replace(&key, pair.serialize_pem().as_bytes(), 0o600).map_err(io(&key))?;
+    let key_pem = pair.serialize_pem();
+    files::replace(&key, key_pem.as_bytes(), 0o600).map_err(io(&key))?;
     files::replace(&crt, pem.as_bytes(), 0o644).map_err(io(&crt))?;
-    let sums = [sum(&pem), sum(&pair.serialize_pem())];
-    files::replace(&record, &serde_json::to_vec(&sums).expect("plain data"), 0o644).map_err(io(&record))?;
+    files::replace(&record, &serde_json::to_vec(&sums(&pem, &key_pem)).expect("plain data"), 0o644).map_err(io(&record))?;
     Ok(Authority { issuer: Issuer::new(params, pair), pem })
 }
 
@@ -87,14 +87,19 @@ fn sum(text: &str) -> String {
     hex::encode(sha2::Sha256::digest(text.as_bytes()))
 }
 
+/// Sums of a certificate and its key, kept beside them.
+fn sums(pem: &str, key_pem: &str) -> Vec<String> {
+    vec![sum(pem), sum(key_pem)]
+}
+
 impl Authority {
     /// Makes sure that `dir` holds the leaf; returns whether it was (re)issued.
     pub fn ensure(&self, dir: &Path, leaf: &Leaf, life: Duration, now: OffsetDateTime) -> Result<bool, PkiError> {
         let at = |ending: &str| -> PathBuf { dir.join(format!("{}.{ending}", leaf.file)) };
         let (crt, key, record) = (at("crt"), at("key"), at("json"));
         let fits = std::fs::read(&record).ok().and_then(|raw| serde_json::from_slice::<Issued>(&raw).ok()).is_some_and(|old| {
-            let sums: Vec<String> = [&crt, &key].iter().filter_map(|p| std::fs::read_to_string(p).ok()).map(|text| sum(&text)).collect();
-            old.sums == sums && old.leaf == *leaf && old.authority == self.fingerprint() && old.not_after > (now + Duration::seconds(life.whole_seconds() / 3)).unix_timestamp()
+            let whole = |pem: String| std::fs::read_to_string(&key).is_ok_and(|key_pem| old.sums == sums(&pem, &key_pem));
+            std::fs::read_to_string(&crt).is_ok_and(whole) && old.leaf == *leaf && old.authority == self.fingerprint() && old.not_after > (now + Duration::seconds(life.whole_seconds() / 3)).unix_timestamp()
         });
         if fits {
             return Ok(false);
@@ -103,7 +108,7 @@ impl Authority {
         drop(std::fs::remove_file(&record));
         files::replace(&key, key_pem.as_bytes(), 0o600).map_err(io(&key))?;
         files::replace(&crt, pem.as_bytes(), 0o644).map_err(io(&crt))?;
-        let issued = Issued { leaf: leaf.clone(), authority: self.fingerprint(), not_after: not_after.unix_timestamp(), sums: vec![sum(&pem), sum(&key_pem)] };
+        let issued = Issued { leaf: leaf.clone(), authority: self.fingerprint(), not_after: not_after.unix_timestamp(), sums: sums(&pem, &key_pem) };
         files::replace(&record, &serde_json::to_vec(&issued).expect("plain data"), 0o644).map_err(io(&record))?;
         Ok(true)
     }
