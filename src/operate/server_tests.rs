@@ -57,7 +57,7 @@ async fn server() -> (Server, Cluster) {
     files(dir.path(), port);
     let socket = format!("unix://{}", dir.path().join("kine.sock").display());
     let mut kine = program("kine", dir.path());
-    kine.args(["--endpoint", "sqlite://state.db?_journal=WAL", "--listen-address", &socket, "--metrics-bind-address=0"]);
+    kine.args(["--endpoint", "sqlite://state.db?_journal=WAL", "--listen-address", &socket]);
     let mut api = program("kube-apiserver", dir.path());
     api.args([
         &format!("--etcd-servers={socket}"), &format!("--secure-port={port}"), "--bind-address=127.0.0.1", "--cert-dir=certs",

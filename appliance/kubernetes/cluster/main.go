@@ -19,7 +19,6 @@ import (
 
 	"github.com/containerd/containerd/v2/cmd/containerd/command"
 	ctr "github.com/containerd/containerd/v2/cmd/ctr/app"
-	kine "github.com/k3s-io/kine/pkg/app"
 	"k8s.io/component-base/cli"
 	"k8s.io/component-base/logs"
 	kubectl "k8s.io/kubectl/pkg/cmd"
@@ -48,7 +47,7 @@ var parts = map[string]func() int{
 		return report("containerd", command.App().Run(context.Background(), os.Args))
 	},
 	"ctr":  func() int { return report("ctr", ctr.New().Run(context.Background(), os.Args)) },
-	"kine": func() int { return report("kine", kine.New().Run(os.Args)) },
+	"kine": runKine,
 }
 
 func main() {
