@@ -79,14 +79,14 @@ impl Up {
     }
 
     fn settings(&self, layout: Layout, wanted: &Resolved) -> Result<Settings, Problem> {
-        let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
-        let found = facts::choose_address(&facts::addresses(), facts::default_link(&routes).as_deref());
+        let found = survey::address();
         let no_address = || Problem::new("CHK-106", "this host has no network address", "no link is up with an IPv4 address", "Bring a link up, or name an address with --node-ip.");
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         Ok(Settings {
             payload: layout.current(),
             node: wanted.node_name(),
             node_ip: self.node_ip.or(found).ok_or_else(no_address)?,
+            node_ip_given: self.node_ip.is_some(),
             cgroups: facts::cgroups(),
             restrict_oom: !facts::has_capability(&status, facts::SYS_RESOURCE),
             resolvers: wanted.host.resolvers.clone(),
@@ -99,7 +99,7 @@ impl Up {
 /// Returns only when that fails.
 fn start_again() -> anyhow::Error {
     let failed = std::process::Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).exec();
-    Problem::new("HST-102", "the program cannot start itself again", failed.to_string(), "start it again by hand: a damaged part of the node is then made anew").into()
+    Problem::new("HST-102", "the program cannot start itself again", failed.to_string(), "start it again by hand: what was damaged or has changed is then seen to").into()
 }
 
 /// Bytes that are still to be written: nothing where the payload was unpacked and imported before.
@@ -114,8 +114,9 @@ fn to_write(layout: &Layout, payload: &Payload) -> u64 {
 fn preflight(layout: &Layout, payload: &Payload, address: bool) -> Result<(), Problem> {
     for check in judge(&survey::facts(layout, to_write(layout, payload), address)) {
         match (check.verdict, check.problem) {
-            (Verdict::Failure, Some(problem)) => return Err(problem),
-            (Verdict::Warning, Some(problem)) => tracing::warn!(code = %problem.code, cause = %problem.cause, next = %problem.next, "{}", problem.what),
+            // The node waits for its clock: a time server may answer later, and the page tells meanwhile.
+            (Verdict::Failure, Some(problem)) if problem.code != check::CLOCK => return Err(problem),
+            (_, Some(problem)) => tracing::warn!(code = %problem.code, cause = %problem.cause, next = %problem.next, "{}", problem.what),
             _ => {}
         }
     }

@@ -7,6 +7,7 @@ pub mod inventory;
 pub mod logs;
 pub mod object;
 pub mod policies;
+mod secrets;
 pub mod workloads;
 
 pub use error::ClusterError;

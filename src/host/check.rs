@@ -100,7 +100,7 @@ pub fn judge(f: &Facts) -> Vec<Check> {
         check("Ports", ports.is_empty(), Failure, || ("CHK-110", format!("taken ports: {}", ports.join(", ")), "another program listens on them".into(), "End that program (`ss -ltnp` names it), or `antihate stop` if it is an earlier node.".into())),
         check("Space on disk", f.disk_free >= need, Failure, || ("CHK-111", format!("the disk has {} free and {} are needed", gib(f.disk_free), gib(need)), "images, models and posts lie below the data root".into(), "Free space, or choose another disk with --data.".into())),
         check("Data root", f.data_writable, Failure, || ("CHK-112", "the data root cannot be written".into(), "it, or the folder above it, is read-only or belongs to somebody else".into(), "Choose another folder with --data.".into())),
-        check("Clock", f.now >= f.built, Failure, || ("CHK-113", format!("the clock says {}, before this program was built", f.now.format("%F %R")), "certificates made now would be wrong".into(), "Set the clock: `date -s '2026-11-23 12:00'`, or connect a time server.".into())),
+        clock(f.now, f.built),
         check("Memory", f.memory >= MEMORY, Failure, || ("CHK-114", format!("the host has {} of memory", gib(f.memory)), format!("the stack needs {}", gib(MEMORY)), "Add memory, or use another host.".into())),
         check("Cores", f.cores >= 2, Warning, || ("CHK-115", "the host has one core".into(), "classifying and storing share it".into(), "Expect a backlog under load; two cores carry the guide's volume.".into())),
         check("Swap", f.swap == 0, Warning, || ("CHK-116", format!("{} of swap are on", gib(f.swap)), "memory limits of pods do not hold with swap, and posts could lie on disk in the clear".into(), "Switch it off with `swapoff -a`, or encrypt it.".into())),
@@ -112,6 +112,14 @@ pub fn judge(f: &Facts) -> Vec<Check> {
 pub fn root(is: bool) -> Check {
     check("Runs as root", is, Verdict::Failure, || ("CHK-101", "this is not run as root".into(), "a node makes namespaces, mounts and control groups".into(), "Run the same command with sudo.".into()))
 }
+
+/// The clock, which may be set right later than a host starts.
+pub fn clock(now: DateTime<Utc>, built: DateTime<Utc>) -> Check {
+    check("Clock", now >= built, Verdict::Failure, || (CLOCK, format!("the clock says {}, before this program was built", now.format("%F %R")), "certificates made now would be wrong".into(), "Set the clock: `date -s '2026-11-23 12:00'`, or connect a time server.".into()))
+}
+
+/// Code of a clock that cannot be right.
+pub const CLOCK: &str = "CHK-113";
 
 type Words = (&'static str, String, String, String);
 

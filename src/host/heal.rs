@@ -149,7 +149,8 @@ fn was_rebuilt_lately(layout: &Layout, part: Part) -> bool {
     at.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age < PAUSE))
 }
 
-fn database(layout: &Layout) -> PathBuf {
+/// The file in which every object of the cluster lies.
+pub(super) fn database(layout: &Layout) -> PathBuf {
     layout.kubernetes().join("kine/state.db")
 }
 

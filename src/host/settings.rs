@@ -25,6 +25,8 @@ pub struct Settings {
     pub node: String,
     /// Address of the node, on one of its links.
     pub node_ip: Ipv4Addr,
+    /// The operator named the address: it is kept even when the host loses it.
+    pub node_ip_given: bool,
     /// Control groups of this host.
     pub cgroups: CgroupVersion,
     /// True where the host may not lower an oom_score_adj (no CAP_SYS_RESOURCE).

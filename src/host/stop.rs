@@ -13,16 +13,28 @@ use std::time::{Duration, Instant};
 /// Time for containers to end by themselves: PostgreSQL and Kafka write their last state.
 const CONTAINERS: Duration = Duration::from_secs(30);
 
+/// What takes work ends first, then what it needs.
+const COMPONENTS_FIRST: [&str; 2] = ["kube-proxy", "kubelet"];
+const COMPONENTS_LAST: [&str; 5] = ["kube-scheduler", "kube-controller-manager", "kube-apiserver", "kine", "containerd"];
+
 /// Ends everything of the node, gracefully while `running` holds its components; blocks.
 pub fn all(s: &Settings, running: Option<Running>) -> Result<(), Problem> {
     if let Some(mut running) = running {
-        running.stop(&["kube-proxy", "kubelet"]);
+        running.stop(&COMPONENTS_FIRST);
         end_containers(&s.layout, CONTAINERS);
         // containerd sees its tasks end and lets the shims go.
         wait(Duration::from_secs(5), || !scan::marked(&s.layout.data).iter().any(|p| p.name.starts_with("containerd-shim")));
-        running.stop(&["kube-scheduler", "kube-controller-manager", "kube-apiserver", "kine", "containerd"]);
+        running.stop(&COMPONENTS_LAST);
     }
     leftovers(&s.layout)
+}
+
+/// Ends the components alone, so that they start anew: containers and their shims go on, as after a killed host process. Blocks.
+pub fn components(running: Option<Running>) {
+    if let Some(mut running) = running {
+        running.stop(&COMPONENTS_FIRST);
+        running.stop(&COMPONENTS_LAST);
+    }
 }
 
 /// Ends what is left without any help of ours: containers, shims, components; then their mounts. Blocks.

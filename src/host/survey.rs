@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const WRITTEN: i64 = 1_795_392_000; // 2026-11-23
 
 /// When this program was built.
-fn built() -> DateTime<Utc> {
+pub fn built() -> DateTime<Utc> {
     let given = option_env!("ANTIHATE_BUILT").and_then(|s| s.parse().ok()).unwrap_or(WRITTEN);
     DateTime::from_timestamp(given, 0).unwrap_or_default()
 }
@@ -106,6 +106,11 @@ pub fn host_facts(layout: &Layout) -> HostFacts {
         resolvers: facts::resolvers(&read("/etc/resolv.conf")),
         data: layout.data.clone(),
     }
+}
+
+/// The address that the node would choose now.
+pub fn address() -> Option<std::net::Ipv4Addr> {
+    facts::choose_address(&facts::addresses(), facts::default_link(&read("/proc/net/route")).as_deref())
 }
 
 /// Lets this process and its children open as many files as the host allows.

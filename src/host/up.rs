@@ -8,9 +8,10 @@ use super::kubernetes::{self, Running};
 use super::policy::{Enforcer, filter};
 use super::probe::Tls;
 use super::settings::{API_PORT, SERVICE_IP, Settings};
-use super::{heal, images, prepare, stop};
+use super::{check, heal, images, prepare, stop, survey};
 use crate::payload::{self, Payload};
 use crate::pki::cluster::{self, ClusterNames};
+use crate::pki::encryption;
 use crate::process::memory;
 use crate::status::{Component, Problem, StepState};
 use chrono::Utc;
@@ -34,7 +35,7 @@ pub struct Node {
     pub ready: CancellationToken,
     /// Keeps the network policies in force; somebody must run it.
     pub policy: Enforcer,
-    /// Cancelled when the node ended in order to start again: a damaged part is to be made anew.
+    /// Cancelled when the node ended in order to start again: a damaged part is to be made anew, or the world has changed.
     pub again: CancellationToken,
     running: Arc<Mutex<Option<Running>>>,
 }
@@ -61,6 +62,7 @@ impl Node {
     /// Brings the node up and keeps it so until stop is asked for; then ends everything in order.
     pub async fn run(&self) -> Result<(), Problem> {
         // In this order: a node that is asked to stop must not begin a step any more.
+        let mut pods_go_on = false;
         let brought = tokio::select! {
             biased;
             () = self.stop.cancelled() => Ok(()),
@@ -68,11 +70,23 @@ impl Node {
                 self.again.cancel();
                 Ok(())
             }
+            () = self.upkeep() => {
+                pods_go_on = true;
+                self.again.cancel();
+                Ok(())
+            }
             result = self.bring_up() => result,
         };
         let settings = self.settings.clone();
         let running = self.running.lock().await.take();
-        let ended = tokio::task::spawn_blocking(move || stop::all(&settings, running)).await;
+        let ended = tokio::task::spawn_blocking(move || {
+            if pods_go_on {
+                stop::components(running);
+                return Ok(());
+            }
+            stop::all(&settings, running)
+        })
+        .await;
         brought.and(ended.unwrap_or_else(|e| Err(Problem::new("STP-103", "stopping broke off", e.to_string(), "run `antihate stop`"))))
     }
 
@@ -80,7 +94,16 @@ impl Node {
         let prepared = self.until_done("prepare", || self.prepare()).await?;
         let unpacked = self.until_done("unpack", || self.unpack(&prepared)).await?;
         let keys = self.until_done("keys", || self.keys(&unpacked)).await?;
-        tokio::try_join!(self.until_done("kubernetes", || self.kubernetes(&keys)), self.until_done("images", || self.images(&keys)))?;
+        // A new cluster has no pods that wait for images, and the import would take the processors from what makes the node Ready.
+        // An old one starts its pods as soon as it can, so that what its runtime lost must come back beside the start.
+        let new = !heal::database(&self.settings.layout).exists();
+        let (kubernetes, images) = (|| self.kubernetes(&keys), || self.images(&keys));
+        if new {
+            self.until_done("kubernetes", kubernetes).await?;
+            self.until_done("images", images).await?;
+        } else {
+            tokio::try_join!(self.until_done("kubernetes", kubernetes), self.until_done("images", images))?;
+        }
         self.ready.cancel();
         self.watch(&keys).await
     }
@@ -124,6 +147,7 @@ impl Node {
     async fn prepare(&self) -> Result<Prepared, Problem> {
         self.blocking(|node| {
             let s = &node.settings;
+            check::clock(Utc::now(), survey::built()).problem.map_or(Ok(()), Err)?;
             prepare::folders(s)?;
             let ended = prepare::leftovers(&s.layout)?;
             let healed = heal::at_start(&s.layout)?;
@@ -164,7 +188,7 @@ impl Node {
                 Problem::new("KEY-101", what.to_string(), cause, format!("see that {} is whole and writable", s.layout.pki().display()))
             };
             // Before a new key is made: killed between the two, the next start would not know that the old one was lost.
-            let healed = if cluster::has_encryption_key(&s.layout.pki()) { None } else { heal::without_old_secrets(&s.layout)? };
+            let healed = if encryption::exists(&s.layout.pki()) { None } else { heal::without_old_secrets(&s.layout)? };
             let made = cluster::ensure(&s.layout.pki(), &names, time::OffsetDateTime::now_utc()).map_err(|e| failed(&e))?;
             node.running("keys", None, if let Some(healed) = healed { healed } else if made.is_empty() { "were there".into() } else { format!("{} made", made.len()) });
             Ok(Keys { tls: Tls::new(&s.layout.pki()).map_err(|e| failed(&e))? })

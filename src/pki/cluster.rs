@@ -2,6 +2,7 @@
 //! and the key that encrypts secrets at rest. Made once and kept; a leaf is renewed when its specification changes
 //! or two thirds of its life are over. Nothing here leaves the host.
 
+use super::encryption;
 use super::kit::{self, Leaf};
 use crate::files;
 use base64::Engine;
@@ -13,7 +14,7 @@ use time::{Duration, OffsetDateTime};
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
     /// A file could not be read or written.
-    #[error("cannot write {}", path.display())]
+    #[error("cannot read or write {}", path.display())]
     File { path: PathBuf, source: std::io::Error },
     /// A key or certificate could not be made or read.
     #[error("cannot make or read the certificate {name}")]
@@ -35,6 +36,11 @@ pub struct ClusterNames {
 
 /// Life of a leaf certificate.
 const LIFE: Duration = Duration::days(365);
+
+/// Files and names of the two authorities.
+const AUTHORITIES: [(&str, &str); 2] = [("ca", "antihate-cluster"), ("front-proxy-ca", "antihate-front-proxy")];
+/// The client that aggregated API servers know the API server by.
+const FRONT_CLIENT: &str = "front-proxy-client";
 
 fn leaf(file: &str, cn: &str, org: Option<&str>, sans: Vec<String>, server: bool, client: bool) -> Leaf {
     Leaf { file: file.into(), cn: cn.into(), org: org.map(String::from), sans, server, client }
@@ -68,25 +74,44 @@ pub const KUBECONFIGS: [&str; 5] = ["kubelet", "controller-manager", "scheduler"
 /// Makes what is missing in `dir`; returns the names of what was made.
 pub fn ensure(dir: &Path, names: &ClusterNames, now: OffsetDateTime) -> Result<Vec<String>, PkiError> {
     let mut made = Vec::new();
-    let ca = kit::authority(dir, "ca", "antihate-cluster", now)?;
+    let [ca, front] = AUTHORITIES.map(|(file, cn)| kit::authority(dir, file, cn, now));
+    let (ca, front) = (ca?, front?);
     for leaf in leaves(names) {
         if ca.ensure(dir, &leaf, LIFE, now)? {
             made.push(leaf.file);
         }
     }
-    let front = kit::authority(dir, "front-proxy-ca", "antihate-front-proxy", now)?;
-    let client = leaf("front-proxy-client", "front-proxy-client", None, vec![], false, true);
+    let client = leaf(FRONT_CLIENT, FRONT_CLIENT, None, vec![], false, true);
     if front.ensure(dir, &client, LIFE, now)? {
         made.push(client.file);
     }
     for user in KUBECONFIGS {
         let path = dir.join(format!("{user}.kubeconfig"));
-        let text = kubeconfig(user, &ca.pem, &read(dir, user, "crt")?, &read(dir, user, "key")?, names.api_port);
+        let text = kubeconfig(user, &ca.pem, &read(dir, user, "crt")?, &read(dir, user, "key")?, &format!("127.0.0.1:{}", names.api_port));
         files::replace_if_changed(&path, text.as_bytes(), 0o600).map_err(|source| PkiError::File { path, source })?;
     }
     service_account_key(dir, &mut made)?;
-    encryption_key(dir, &mut made)?;
+    if encryption::ensure(dir)? {
+        made.push("encryption".into());
+    }
     Ok(made)
+}
+
+/// A kubeconfig for a person: `user` in `group`, for a client that reaches the API server at `server` (`HOST:PORT`). Nobody can take
+/// it back before it ends, so `life` is to be short. Nothing of it is kept.
+pub fn for_person(dir: &Path, (user, group): (&str, &str), server: &str, life: Duration, now: OffsetDateTime) -> Result<String, PkiError> {
+    let missing = || PkiError::File { path: dir.join("ca.crt"), source: std::io::ErrorKind::NotFound.into() };
+    let ca = kit::existing(dir, AUTHORITIES[0].0, now).ok_or_else(missing)?;
+    let (crt, key) = ca.issue(&leaf(user, user, Some(group), vec![], false, true), life, now)?;
+    Ok(kubeconfig(user, &ca.pem, &crt, &key, server))
+}
+
+/// True when `ensure` would renew something at this time: a certificate's last third has begun, or it does not hold yet.
+pub fn is_due(dir: &Path, now: OffsetDateTime) -> bool {
+    let names = ClusterNames { node: String::new(), node_ip: Ipv4Addr::UNSPECIFIED, service_ip: Ipv4Addr::UNSPECIFIED, api_port: 0 };
+    let leaves = leaves(&names).into_iter().map(|leaf| leaf.file).chain([FRONT_CLIENT.to_string()]).map(|file| (file, kit::leaf_rest(LIFE)));
+    let authorities = AUTHORITIES.map(|(file, _)| (file.to_string(), kit::AUTHORITY_REST));
+    leaves.chain(authorities).any(|(file, rest)| !read(dir, &file, "crt").is_ok_and(|pem| kit::holds(&pem, rest, now)))
 }
 
 fn read(dir: &Path, name: &str, ending: &str) -> Result<String, PkiError> {
@@ -95,11 +120,11 @@ fn read(dir: &Path, name: &str, ending: &str) -> Result<String, PkiError> {
 }
 
 /// A kubeconfig that carries everything it needs; JSON, which is YAML.
-pub fn kubeconfig(user: &str, ca: &str, crt: &str, key: &str, port: u16) -> String {
+fn kubeconfig(user: &str, ca: &str, crt: &str, key: &str, server: &str) -> String {
     let b64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
     let value = serde_json::json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "antihate",
-        "clusters": [{"name": "antihate", "cluster": {"server": format!("https://127.0.0.1:{port}"), "certificate-authority-data": b64(ca)}}],
+        "clusters": [{"name": "antihate", "cluster": {"server": format!("https://{server}"), "certificate-authority-data": b64(ca)}}],
         "users": [{"name": user, "user": {"client-certificate-data": b64(crt), "client-key-data": b64(key)}}],
         "contexts": [{"name": "antihate", "context": {"cluster": "antihate", "user": user}}],
     });
@@ -117,37 +142,6 @@ fn service_account_key(dir: &Path, made: &mut Vec<String>) -> Result<(), PkiErro
     files::replace(&public, pair.public_key_pem().as_bytes(), 0o644).map_err(|source| PkiError::File { path: public, source })?;
     made.push("sa".into());
     Ok(())
-}
-
-fn encryption_key(dir: &Path, made: &mut Vec<String>) -> Result<(), PkiError> {
-    if has_encryption_key(dir) {
-        return Ok(());
-    }
-    let path = dir.join("encryption.yaml");
-    let secret = base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>());
-    let text = encryption_config(&secret);
-    files::replace(&path, text.as_bytes(), 0o600).map_err(|source| PkiError::File { path, source })?;
-    made.push("encryption".into());
-    Ok(())
-}
-
-/// Secrets are written with XSalsa20-Poly1305; what was written in the clear before stays readable.
-fn encryption_config(secret: &str) -> String {
-    format!(
-        "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n- resources: [secrets]\n  providers:\n  - secretbox:\n      keys:\n      - name: first\n        secret: {secret}\n  - identity: {{}}\n"
-    )
-}
-
-/// True when `dir` holds the key that encrypts secrets at rest. Where it is lost, no older secret can be read any more.
-pub fn has_encryption_key(dir: &Path) -> bool {
-    std::fs::read_to_string(dir.join("encryption.yaml")).is_ok_and(|text| is_whole(&text))
-}
-
-/// True for what [`encryption_config`] writes, with a key of the right length.
-fn is_whole(text: &str) -> bool {
-    let secret = text.lines().find_map(|line| line.trim().strip_prefix("secret: ")).unwrap_or_default();
-    let key = base64::engine::general_purpose::STANDARD.decode(secret).unwrap_or_default();
-    key.len() == 32 && text == encryption_config(secret)
 }
 
 #[cfg(test)]
@@ -192,9 +186,28 @@ mod tests {
     fn leaves_are_renewed_in_the_last_third_of_their_life() {
         let dir = tempfile::tempdir().unwrap();
         let now = OffsetDateTime::now_utc();
+        assert!(is_due(dir.path(), now), "nothing is there");
         ensure(dir.path(), &names(), now).unwrap();
-        assert!(ensure(dir.path(), &names(), now + Duration::days(200)).unwrap().is_empty());
-        assert!(ensure(dir.path(), &names(), now + Duration::days(300)).unwrap().contains(&"admin".to_string()));
+        let later = |days| now + Duration::days(days);
+        assert!(!is_due(dir.path(), later(200)) && ensure(dir.path(), &names(), later(200)).unwrap().is_empty());
+        assert!(is_due(dir.path(), later(300)) && ensure(dir.path(), &names(), later(300)).unwrap().contains(&"admin".to_string()));
+    }
+
+    #[test]
+    fn what_a_wrong_clock_made_is_made_anew_once_the_clock_is_right() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = OffsetDateTime::now_utc();
+        let (ahead, all) = (now + Duration::days(400), ensure(dir.path(), &names(), now).unwrap().len());
+        let before = std::fs::read(dir.path().join("ca.crt")).unwrap();
+        ensure(dir.path(), &names(), ahead).unwrap();
+        assert_eq!(std::fs::read(dir.path().join("ca.crt")).unwrap(), before, "an authority outlives its leaves");
+        // Two minutes back is no reason, a year is.
+        assert!(!is_due(dir.path(), ahead - Duration::minutes(2)) && is_due(dir.path(), now));
+        assert_eq!(ensure(dir.path(), &names(), now).unwrap().len(), all - 2, "all leaves; keys have no time");
+        let late = now + Duration::days(3650 - 300);
+        assert!(is_due(dir.path(), late));
+        ensure(dir.path(), &names(), late).unwrap();
+        assert_ne!(std::fs::read(dir.path().join("ca.crt")).unwrap(), before, "an authority near its end is made anew");
     }
 
     #[test]

@@ -31,28 +31,49 @@ pub struct Authority {
     pub pem: String,
 }
 
+/// Certificates begin so long before now: a clock may be set back a little afterwards.
+const SLACK: Duration = Duration::days(1);
+/// An authority whose rest is shorter is made anew: it has to outlive the leaves that it signs.
+pub const AUTHORITY_REST: Duration = Duration::days(400);
+
+/// True when the certificate holds now and for at least `rest` longer.
+pub fn holds(pem: &str, rest: Duration, now: OffsetDateTime) -> bool {
+    let Ok((_, block)) = x509_parser::pem::parse_x509_pem(pem.as_bytes()) else { return false };
+    let Ok(certificate) = block.parse_x509() else { return false };
+    let validity = certificate.validity();
+    validity.not_before.timestamp() <= now.unix_timestamp() && validity.not_after.timestamp() > (now + rest).unix_timestamp()
+}
+
+/// What must be left of a leaf's life: a third.
+pub fn leaf_rest(life: Duration) -> Duration {
+    Duration::seconds(life.whole_seconds() / 3)
+}
+
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> PkiError + '_ {
     |source| PkiError::File { path: path.to_path_buf(), source }
 }
 
+/// The authority `name` in `dir`, if its files are whole and it holds now and longer than its leaves.
+pub fn existing(dir: &Path, name: &str, now: OffsetDateTime) -> Option<Authority> {
+    let at = |ending: &str| dir.join(format!("{name}.{ending}"));
+    let (pem, key_pem) = (std::fs::read_to_string(at("crt")).ok()?, std::fs::read_to_string(at("key")).ok()?);
+    let known: Option<Vec<String>> = std::fs::read(at("json")).ok().and_then(|raw| serde_json::from_slice(&raw).ok());
+    let whole = known.is_none_or(|known| known == sums(&pem, &key_pem)) && holds(&pem, AUTHORITY_REST, now);
+    let issuer = KeyPair::from_pem(&key_pem).and_then(|pair| Issuer::from_ca_cert_pem(&pem, pair)).ok().filter(|_| whole)?;
+    Some(Authority { issuer, pem })
+}
+
 /// Reads the authority `name` in `dir`, or makes it, valid for ten years. Key first, then certificate: a cut between
 /// the two leaves a key without certificate, which the next call replaces. One whose files were damaged is made anew: what it
-/// signed is then issued again, because its fingerprint differs.
+/// signed is then issued again, because its fingerprint differs. So is one that begins later than now, because it was made under a
+/// wrong clock, and one whose rest is too short for its leaves.
 pub fn authority(dir: &Path, name: &str, cn: &str, now: OffsetDateTime) -> Result<Authority, PkiError> {
+    if let Some(there) = existing(dir, name, now) {
+        return Ok(there);
+    }
     let (crt, key, record) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")), dir.join(format!("{name}.json")));
-    if let (Ok(pem), Ok(key_pem)) = (std::fs::read_to_string(&crt), std::fs::read_to_string(&key)) {
-        let sums = sums(&pem, &key_pem);
-        let known: Option<Vec<String>> = std::fs::read(&record).ok().and_then(|raw| serde_json::from_slice(&raw).ok());
-        let issuer = KeyPair::from_pem(&key_pem).and_then(|pair| Issuer::from_ca_cert_pem(&pem, pair));
-        match issuer {
-            Ok(issuer) if known.as_ref().is_none_or(|k| *k == sums) => {
-                if known.is_none() {
-                    files::replace(&record, &serde_json::to_vec(&sums).expect("plain data"), 0o644).map_err(io(&record))?;
-                }
-                return Ok(Authority { issuer, pem });
-            }
-            _ => tracing::warn!(authority = name, "an authority's files are damaged: it is made anew, with all that it signed"),
-        }
+    if crt.exists() {
+        tracing::warn!(authority = name, "an authority's files are damaged, or it does not hold at this time: it is made anew, with all that it signed");
     }
     drop(std::fs::remove_file(&crt));
     drop(std::fs::remove_file(&record));
@@ -62,8 +83,8 @@ pub fn authority(dir: &Path, name: &str, cn: &str, now: OffsetDateTime) -> Resul
     params.distinguished_name.push(DnType::CommonName, cn);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
-    (params.not_before, params.not_after) = (now - Duration::days(1), now + Duration::days(3650));
-    let pem = params.self_signed(&pair).map_err(|source| PkiError::Certificate { name: name.into(), source })?.pem();
+    (params.not_before, params.not_after) = (now - SLACK, now + Duration::days(3650));
+    let pem = params.self_signed(&pair).map_err(wrong)?.pem();
     let key_pem = pair.serialize_pem();
     files::replace(&key, key_pem.as_bytes(), 0o600).map_err(io(&key))?;
     files::replace(&crt, pem.as_bytes(), 0o644).map_err(io(&crt))?;
@@ -76,7 +97,6 @@ pub fn authority(dir: &Path, name: &str, cn: &str, now: OffsetDateTime) -> Resul
 struct Issued {
     leaf: Leaf,
     authority: String,
-    not_after: i64,
     /// Sums of certificate and key, so that damage is seen.
     #[serde(default)]
     sums: Vec<String>,
@@ -98,17 +118,17 @@ impl Authority {
         let at = |ending: &str| -> PathBuf { dir.join(format!("{}.{ending}", leaf.file)) };
         let (crt, key, record) = (at("crt"), at("key"), at("json"));
         let fits = std::fs::read(&record).ok().and_then(|raw| serde_json::from_slice::<Issued>(&raw).ok()).is_some_and(|old| {
-            let whole = |pem: String| std::fs::read_to_string(&key).is_ok_and(|key_pem| old.sums == sums(&pem, &key_pem));
-            std::fs::read_to_string(&crt).is_ok_and(whole) && old.leaf == *leaf && old.authority == self.fingerprint() && old.not_after > (now + Duration::seconds(life.whole_seconds() / 3)).unix_timestamp()
+            let whole = |pem: String| holds(&pem, leaf_rest(life), now) && std::fs::read_to_string(&key).is_ok_and(|key_pem| old.sums == sums(&pem, &key_pem));
+            old.leaf == *leaf && old.authority == self.fingerprint() && std::fs::read_to_string(&crt).is_ok_and(whole)
         });
         if fits {
             return Ok(false);
         }
-        let (pem, key_pem, not_after) = self.issue(leaf, life, now)?;
+        let (pem, key_pem) = self.issue(leaf, life, now)?;
         drop(std::fs::remove_file(&record));
         files::replace(&key, key_pem.as_bytes(), 0o600).map_err(io(&key))?;
         files::replace(&crt, pem.as_bytes(), 0o644).map_err(io(&crt))?;
-        let issued = Issued { leaf: leaf.clone(), authority: self.fingerprint(), not_after: not_after.unix_timestamp(), sums: sums(&pem, &key_pem) };
+        let issued = Issued { leaf: leaf.clone(), authority: self.fingerprint(), sums: sums(&pem, &key_pem) };
         files::replace(&record, &serde_json::to_vec(&issued).expect("plain data"), 0o644).map_err(io(&record))?;
         Ok(true)
     }
@@ -117,7 +137,8 @@ impl Authority {
         sum(&self.pem)
     }
 
-    fn issue(&self, leaf: &Leaf, life: Duration, now: OffsetDateTime) -> Result<(String, String, OffsetDateTime), PkiError> {
+    /// Signs a leaf and keeps nothing of it; certificate and key, PEM.
+    pub fn issue(&self, leaf: &Leaf, life: Duration, now: OffsetDateTime) -> Result<(String, String), PkiError> {
         let wrong = |source| PkiError::Certificate { name: leaf.file.clone(), source };
         let pair = KeyPair::generate().map_err(wrong)?;
         let mut params = CertificateParams::new(leaf.sans.clone()).map_err(wrong)?;
@@ -134,9 +155,8 @@ impl Authority {
         if leaf.client {
             params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
         }
-        let not_after = now + life;
-        (params.not_before, params.not_after) = (now - Duration::days(1), not_after);
+        (params.not_before, params.not_after) = (now - SLACK, now + life);
         let signed = params.signed_by(&pair, &self.issuer).map_err(wrong)?;
-        Ok((signed.pem(), pair.serialize_pem(), not_after))
+        Ok((signed.pem(), pair.serialize_pem()))
     }
 }

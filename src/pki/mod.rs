@@ -1,6 +1,7 @@
 //! Keys and certificates. Sole home of rcgen.
 
 pub mod cluster;
+pub mod encryption;
 pub mod enroll;
-mod kit;
+pub mod kit;
 pub mod page;

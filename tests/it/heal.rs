@@ -1,7 +1,7 @@
 //! Damage as power cuts and failing disks leave it, on a real node: it is noticed, the part is made anew without a network, and
 //! no post is touched.
 
-use crate::node::{kill_host_process, kill9, rows, stop, up};
+use crate::node::{files_elsewhere, kill_host_process, kill9, nothing_is_left, rows, stop, up};
 use crate::support::testhost::{Switch, TestHost};
 use crate::support::{needs_the_file, until};
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ fn damage_that_lies_on_the_disk_at_a_start_is_made_good_and_no_post_is_touched()
         return;
     }
     let switch = Switch::new();
-    let host = switch.host();
+    let (host, elsewhere) = (switch.host(), files_elsewhere());
     let (mut node, before) = with_posts(&host);
 
     kill_host_process(&mut node);
@@ -84,6 +84,7 @@ fn damage_that_lies_on_the_disk_at_a_start_is_made_good_and_no_post_is_touched()
     node = up(&host);
     heals(&host, "stopped; list of the runtime and key of the secrets lost", &["runtime", "datastore"], before);
     stop(&host, &mut node);
+    nothing_is_left(&host, &elsewhere);
 }
 
 #[test]

@@ -33,6 +33,7 @@ mod tests {
             payload: "/var/lib/antihate/current".into(),
             node: "leaf".into(),
             node_ip: [192, 0, 2, 7].into(),
+            node_ip_given: false,
             cgroups: CgroupVersion::V2,
             restrict_oom: false,
             resolvers: vec!["192.0.2.53".parse().unwrap()],
