@@ -10,6 +10,7 @@ mod check;
 mod enroll;
 mod hub;
 mod install;
+mod kubeconfig;
 mod kubectl;
 mod logs;
 mod manifests;
@@ -18,6 +19,7 @@ pub mod payload;
 mod preview;
 mod progress;
 mod reset;
+mod rotate;
 mod setup_pin;
 mod status;
 mod stop;
@@ -51,6 +53,8 @@ enum Command {
     SetupPin(setup_pin::SetupPin),
     Manifests(manifests::Manifests),
     Kubectl(kubectl::Kubectl),
+    Kubeconfig(kubeconfig::Kubeconfig),
+    RotateSecrets(rotate::RotateSecrets),
     Stop(stop::Stop),
     Reset(reset::Reset),
     Install(install::Install),
@@ -110,6 +114,8 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::SetupPin(c) => c.run(context),
         Command::Manifests(c) => c.run(context),
         Command::Kubectl(c) => c.run(context),
+        Command::Kubeconfig(c) => c.run(context),
+        Command::RotateSecrets(c) => c.run(context),
         Command::Install(c) => c.run(context),
         Command::Enroll(c) => c.run(context),
         Command::Hub(c) => c.run(context),

@@ -19,7 +19,41 @@ pub fn objects() -> Vec<Value> {
         ACCOUNTS.iter().map(|(ns, name)| object("v1", "ServiceAccount", Some(ns), name, &[], json!({"automountServiceAccountToken": false}))).collect();
     all.extend(observer_role());
     all.extend(dns_role());
+    all.extend(people());
     all
+}
+
+/// Groups of people, as their kubeconfigs name them.
+pub mod groups {
+    /// May do everything.
+    pub const OWNER: &str = "antihate:owner";
+    /// May look at everything but secrets and posts, restart workloads and end pods.
+    pub const OPERATOR: &str = "antihate:operator";
+    /// May look at everything but secrets and posts.
+    pub const VIEWER: &str = "antihate:viewer";
+}
+
+/// What people may do. Kubernetes' own `view` shows neither secrets nor what they unlock, and enters no pod: posts stay out of reach.
+fn people() -> Vec<Value> {
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]},
+        {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["patch"]},
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]},
+    ]);
+    let bind = |name: &str, group: &str, role: &str| {
+        let fields = json!({
+            "subjects": [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": group}],
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        });
+        object("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", None, name, &[], fields)
+    };
+    vec![
+        object("rbac.authorization.k8s.io/v1", "ClusterRole", None, "antihate:operator", &[], json!({ "rules": rules })),
+        bind("antihate:owner", groups::OWNER, "cluster-admin"),
+        bind("antihate:operator", groups::OPERATOR, "antihate:operator"),
+        bind("antihate:operator-view", groups::OPERATOR, "view"),
+        bind("antihate:viewer", groups::VIEWER, "view"),
+    ]
 }
 
 /// As the guide has it. The observers' pods carry no token yet, so nothing uses it.

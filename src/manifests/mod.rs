@@ -4,7 +4,7 @@
 //! misspelt field is found without a cluster. Names, labels, ports and figures are those of the guide. What may talk
 //! to what is one table in `policies`; the host enforces it.
 
-mod access;
+pub mod access;
 mod analyzer;
 mod common;
 mod dns;

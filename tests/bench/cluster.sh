@@ -32,6 +32,11 @@ trap end TERM
 for group in /sys/fs/cgroup/"$CGROUP"/host /sys/fs/cgroup/*/"$CGROUP"/host; do
   [ ! -d "$group" ] || echo $$ >"$group/cgroup.procs"
 done
+# What containerd and the network plugins write outside the root stays in this host's own mounts.
+for place in /run/containerd /var/lib/cni; do
+  mkdir -p "$place"
+  mount -t tmpfs none "$place"
+done
 mkdir -p "$etc/cni" "$run" "$ROOT/logs" "$ROOT/kine" "$ROOT/home"
 [ -z "${ARCHIVE:-}" ] || zstd -dcq "$ARCHIVE" | tar -x -C "$ROOT"
 
@@ -47,13 +52,15 @@ address = "$run/containerd.sock.ttrpc"
 sandbox = "antihate.local/pause:3.10.2"
 [plugins."io.containerd.cri.v1.runtime"]
 restrict_oom_score_adj = ${RESTRICT:-false}
+netns_mounts_under_state_dir = true
+enable_unprivileged_ports = true
 [plugins."io.containerd.cri.v1.runtime".cni]
 bin_dirs = ["$ROOT/current/cni"]
 conf_dir = "$etc/cni"
 END
-cat >"$etc/cni/10-bridge.conflist" <<END
-{"cniVersion": "1.0.0", "name": "plain", "plugins": [{"type": "bridge", "bridge": "plain0", "isGateway": true, "ipMasq": true,
- "ipMasqBackend": "nftables", "ipam": {"type": "host-local", "dataDir": "$ROOT/cni", "ranges": [[{"subnet": "10.42.0.0/24"}]]}}]}
+cat >"$etc/cni/10-plain.conflist" <<END
+{"cniVersion": "1.0.0", "name": "plain", "plugins": [{"type": "ptp", "ipMasq": true, "ipMasqBackend": "nftables",
+ "ipam": {"type": "host-local", "dataDir": "$ROOT/cni", "ranges": [[{"subnet": "10.42.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
 END
 cat >"$etc/kubelet.yaml" <<END
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -82,7 +89,7 @@ END
 
 export PATH=$ROOT/current:/usr/bin:/bin HOME=$ROOT/home
 start kine --endpoint="sqlite://$ROOT/kine/state.db?_journal=WAL&cache=shared&_busy_timeout=30000&_txlock=immediate" \
-  --listen-address="unix://$run/kine.sock" --metrics-bind-address=0
+  --listen-address="unix://$run/kine.sock"
 start containerd --config "$etc/containerd.toml"
 start kube-apiserver --advertise-address="$IP" --etcd-servers="unix://$run/kine.sock" --service-cluster-ip-range=10.43.0.0/16 \
   --authorization-mode=Node,RBAC --client-ca-file="$KEYS/ca.crt" --tls-cert-file="$KEYS/apiserver.crt" --tls-private-key-file="$KEYS/apiserver.key" \

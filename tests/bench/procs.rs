@@ -56,9 +56,27 @@ pub fn pss(pid: i32) -> f64 {
     line.and_then(|l| l.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }
 
+/// Bytes that a process had written to disk so far.
+pub fn written(pid: i32) -> f64 {
+    let text = read(pid, "io").unwrap_or_default();
+    text.lines().find_map(|l| l.strip_prefix("write_bytes:")?.trim().parse().ok()).unwrap_or(0.0)
+}
+
 /// Names with their numbers, the largest first.
 pub fn told(sums: &BTreeMap<String, f64>, digits: usize) -> String {
     let mut all: Vec<(&String, &f64)> = sums.iter().collect();
     all.sort_by(|a, b| b.1.total_cmp(a.1));
     all.iter().map(|(name, value)| format!("{name} {value:.digits$}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Processors of this machine.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Memory of this machine, whole GiB.
+pub fn memory_gib() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = text.lines().find_map(|l| l.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok());
+    kib.map_or(1, |k| k.div_ceil(1 << 20))
 }

@@ -2,6 +2,7 @@
 //! starts the same Kubernetes components with default settings.
 
 use crate::api;
+use crate::procs::{self, command};
 use crate::support::testhost::{Switch, TestHost};
 use crate::support::{antihate, until};
 use antihate::config::layout::Layout;
@@ -9,6 +10,7 @@ use antihate::host::facts;
 use antihate::pki::cluster::{ClusterNames, ensure};
 use antihate::process::cgroup::{Cgroup, MOUNT};
 use antihate::process::scan;
+use chrono::Utc;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -195,10 +197,35 @@ impl<'a> Plain<'a> {
         until("the images are imported", PATIENCE, || self.root().join("imported").exists().then_some(()));
     }
 
-    /// Its processes, without the script.
+    /// Its components: without the script, and without the shims, which belong to pods.
     pub fn components(&self) -> Vec<i32> {
         let script = self.process.as_ref().map(|p| p.id() as i32);
-        self.group.processes().into_iter().filter(|p| Some(*p) != script).collect()
+        let mut pids = self.group.child("host").processes();
+        pids.retain(|p| Some(*p) != script && !command(*p).contains("containerd-shim"));
+        pids
+    }
+
+    /// Gives it the stack that the one file carries, and waits until every pod is Ready.
+    pub fn carry(&self, arguments: &[&str]) {
+        let since = Utc::now();
+        for folder in antihate::manifests::folders(&Layout::new(&self.root())) {
+            std::fs::create_dir_all(&folder.path).expect("a folder");
+            std::os::unix::fs::chown(&folder.path, Some(folder.uid), Some(folder.gid)).expect("its owner");
+            std::fs::set_permissions(&folder.path, std::os::unix::fs::PermissionsExt::from_mode(folder.mode)).expect("its mode");
+        }
+        let root = self.root().display().to_string();
+        let size = [format!("--cpus={}", procs::cores()), format!("--memory-gib={}", procs::memory_gib())];
+        let rendered = Command::new(antihate()).args(["manifests", "--json", "--data", &root]).args(&size).args(arguments).output().expect("antihate starts");
+        let objects: serde_json::Value = serde_json::from_slice(&rendered.stdout).expect("JSON");
+        let file = self.host.folder().join("objects.json");
+        std::fs::write(&file, rendered.stdout).expect("written");
+        let mut apply = self.host.command(self.root().join("current/kubernetes"));
+        apply.arg("kubectl").arg("--kubeconfig").arg(self.pki().join("admin.kubeconfig")).args(["apply", "--server-side", "-f"]).arg(&file);
+        let done = apply.env("HOME", self.host.folder()).output().expect("kubectl starts");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let kinds = ["Deployment", "StatefulSet", "DaemonSet"];
+        let workloads = objects["items"].as_array().expect("a list").iter().filter(|o| kinds.iter().any(|k| o["kind"] == *k)).count();
+        api::pods_ready(&self.host, &self.pki(), workloads, since);
     }
 }
 

@@ -17,7 +17,7 @@ pub fn b1(switch: &Switch) {
         same.push((ours, Plain::new(switch, &archives, true).seconds_to_ready()));
         less.push((ours, Plain::new(switch, &archives, false).seconds_to_ready()));
     }
-    let ours = "B1 exec on an empty disk to node Ready; ours verifies signatures and sums, unpacks, syncs, makes keys, imports images beside";
+    let ours = "B1 exec on an empty disk to node Ready; ours verifies signatures and sums, unpacks, syncs, makes keys, and imports images once the node is Ready";
     figure(&format!("{ours}; the script, with keys, unpacks the same by tar and zstd and imports the same images beside"), SECONDS, "pairs", &same);
     figure(&format!("{ours}; the script, with keys, unpacks the same and imports no image"), SECONDS, "pairs", &less);
     unpacked(switch, &archives);

@@ -2,6 +2,7 @@
 
 use crate::cluster::keeps_its_promises;
 use crate::enrollment::HubHost;
+use crate::hardened::is_hardened;
 use crate::support::testhost::{Switch, TestHost};
 use crate::support::{needs_the_file, until};
 use crate::walk::walk;
@@ -107,12 +108,12 @@ pub fn stop(host: &TestHost, child: &mut Child) {
 }
 
 /// Files at the places outside a data root where Kubernetes' parts leave some; test hosts share them with the machine.
-fn files_elsewhere() -> BTreeSet<String> {
+pub fn files_elsewhere() -> BTreeSet<String> {
     let out = Command::new("find").args(["/var/lib/cni", "/run/containerd", "/var/log/containers"]).output().expect("find");
     text(&out).lines().map(str::to_string).collect()
 }
 
-fn nothing_is_left(host: &TestHost, elsewhere: &BTreeSet<String>) {
+pub fn nothing_is_left(host: &TestHost, elsewhere: &BTreeSet<String>) {
     let out = host.antihate(&["reset", "--yes"]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     assert!(!host.data().exists(), "the data root is gone");
@@ -151,6 +152,7 @@ fn an_empty_disk_becomes_a_healthy_node_that_loses_no_post_enrolls_goes_on_after
     until("the hub hears that the node is healthy", PATIENCE, || (hub.nodes()[0]["report"]["healthy"] == true).then_some(()));
 
     keeps_its_promises(&host);
+    is_hardened(&host);
     posts_survive_kills(&host);
 
     kill_host_process(&mut node);

@@ -160,6 +160,14 @@ impl TestHost {
         String::from_utf8_lossy(&out.stdout).lines().filter_map(|l| l.trim().parse().ok()).filter(|p| *p != holder).collect()
     }
 
+    /// Processes of this host's pods, without those that only hold a pod's namespaces.
+    pub fn container_processes(&self) -> Vec<i32> {
+        let group = antihate::config::layout::Layout::new(&self.data()).cgroup();
+        let pods = antihate::process::cgroup::Cgroup::new(Path::new(antihate::process::cgroup::MOUNT), &group).child("kubepods");
+        let name = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        pods.processes().into_iter().filter(|pid| name(pid).trim() != "pause").collect()
+    }
+
     /// Mount points inside this host's mount namespace that lie below its folder.
     pub fn mounts(&self) -> Vec<String> {
         let text = std::fs::read_to_string(format!("/proc/{}/mountinfo", self.holder.id())).unwrap_or_default();

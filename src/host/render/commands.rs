@@ -41,7 +41,6 @@ fn kine(s: &Settings) -> Vec<String> {
     vec![
         format!("--endpoint={endpoint}"),
         format!("--listen-address=unix://{}", s.layout.kine_socket().display()),
-        "--metrics-bind-address=0".into(),
     ]
 }
 
@@ -54,7 +53,7 @@ fn apiserver(s: &Settings) -> Vec<String> {
         format!("--etcd-servers=unix://{}", s.layout.kine_socket().display()),
         format!("--service-cluster-ip-range={SERVICE_CIDR}"),
         "--authorization-mode=Node,RBAC".into(),
-        "--enable-admission-plugins=NodeRestriction".into(),
+        "--enable-admission-plugins=NodeRestriction,DenyServiceExternalIPs".into(),
         format!("--authentication-config={}", s.etc("authentication.yaml").display()),
         format!("--client-ca-file={}", pki("ca.crt")),
         format!("--tls-cert-file={}", pki("apiserver.crt")),
@@ -75,10 +74,12 @@ fn apiserver(s: &Settings) -> Vec<String> {
         format!("--proxy-client-cert-file={}", pki("front-proxy-client.crt")),
         format!("--proxy-client-key-file={}", pki("front-proxy-client.key")),
         format!("--encryption-provider-config={}", pki("encryption.yaml")),
+        "--encryption-provider-config-automatic-reload=true".into(),
         format!("--audit-policy-file={}", s.etc("audit.yaml").display()),
         format!("--audit-log-path={}", s.layout.log("kube-audit").display()),
         "--audit-log-maxsize=20".into(),
-        "--audit-log-maxbackup=3".into(),
+        "--audit-log-maxbackup=10".into(),
+        "--audit-log-maxage=30".into(),
         "--profiling=false".into(),
         "--event-ttl=1h".into(),
         "--storage-media-type=application/vnd.kubernetes.protobuf".into(),
