@@ -40,7 +40,7 @@ impl Cluster {
     pub async fn set_inventory(&self, objects: &[ObjectRef]) -> Result<(), ClusterError> {
         let text = serde_json::to_string(objects).expect("names are JSON");
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME, "namespace": NAMESPACE}, "data": {"objects": text}});
-        self.apply(&map).await.map(|_| ())
+        self.apply(&map).await.map(drop)
     }
 }
 

@@ -13,7 +13,7 @@ impl Cluster {
     pub async fn workload_log(&self, namespace: &str, workload: &str, lines: usize) -> Result<Vec<String>, ClusterError> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let mut all = Vec::new();
-        for pod in self.list::<Pod>(namespace).await?.iter().filter(|p| belongs(p, workload)) {
+        for pod in self.list::<Pod>(Some(namespace)).await?.iter().filter(|p| belongs(p, workload)) {
             let name = pod.metadata.name.clone().unwrap_or_default();
             let container = pod.spec.as_ref().and_then(|s| s.containers.first()).map(|c| c.name.clone());
             let params = LogParams { container, tail_lines: Some(lines as i64), limit_bytes: Some(LIMIT_BYTES), ..LogParams::default() };

@@ -5,12 +5,14 @@
 pub mod error;
 pub mod inventory;
 pub mod logs;
+pub mod marks;
 pub mod object;
 pub mod policies;
 mod secrets;
 pub mod workloads;
 
 pub use error::ClusterError;
+pub use marks::{Mark, Marks};
 pub use object::ObjectRef;
 pub use policies::PolicySource;
 
@@ -57,15 +59,15 @@ impl Cluster {
         self.client.apiserver_version().await.is_ok()
     }
 
-    /// Server-side apply; our fields win over those of others.
-    pub async fn apply(&self, wanted: &Value) -> Result<Applied, ClusterError> {
+    /// Server-side apply; our fields win over those of others. Also tells by what the object is known unchanged later.
+    pub async fn apply(&self, wanted: &Value) -> Result<(Applied, Mark), ClusterError> {
         let object = ObjectRef::of(wanted)?;
         let api = self.api(&object);
         let before = self.version_of(&object).await?;
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let stored = api.patch(&object.name, &params, &Patch::Apply(wanted)).await.map_err(|e| ClusterError::of(&object, e))?;
         let same = before.is_some() && before == stored.metadata.resource_version;
-        Ok(if same { Applied::Unchanged } else { Applied::Changed })
+        Ok((if same { Applied::Unchanged } else { Applied::Changed }, Mark::of(&stored.metadata)))
     }
 
     /// Reads an object; `None` where there is none.

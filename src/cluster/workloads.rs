@@ -3,6 +3,7 @@
 use super::{Cluster, ClusterError, ObjectRef};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ListParams};
 
 /// One Deployment, StatefulSet or DaemonSet.
@@ -32,46 +33,48 @@ impl Workload {
 impl Cluster {
     /// All workloads of the given namespaces, by namespace and name.
     pub async fn workloads(&self, namespaces: &[&str]) -> Result<Vec<Workload>, ClusterError> {
+        // Of all namespaces at once: one question a kind, however many namespaces there are.
+        let pods = self.list::<Pod>(None).await?;
         let mut found = Vec::new();
-        for namespace in namespaces {
-            let pods = self.list::<Pod>(namespace).await?;
-            for (name, wanted, ready) in self.counts(namespace).await? {
-                let own: Vec<&Pod> = pods.iter().filter(|p| belongs(p, &name)).collect();
-                let restarts = own.iter().map(|p| restarts(p)).sum();
-                let reason = own.iter().find_map(|p| reason(p)).unwrap_or_default();
-                let reason = if ready >= wanted { String::new() } else if own.is_empty() { "no pod yet".into() } else { reason };
-                found.push(Workload { namespace: (*namespace).into(), name, wanted, ready, restarts, reason });
-            }
+        for (namespace, name, wanted, ready) in self.counts().await?.into_iter().filter(|(n, ..)| namespaces.contains(&n.as_str())) {
+            let own: Vec<&Pod> = pods.iter().filter(|p| p.metadata.namespace.as_ref() == Some(&namespace) && belongs(p, &name)).collect();
+            let restarts = own.iter().map(|p| restarts(p)).sum();
+            let reason = own.iter().find_map(|p| reason(p)).unwrap_or_default();
+            let reason = if ready >= wanted { String::new() } else if own.is_empty() { "no pod yet".into() } else { reason };
+            found.push(Workload { namespace, name, wanted, ready, restarts, reason });
         }
         found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         Ok(found)
     }
 
-    async fn counts(&self, namespace: &str) -> Result<Vec<(String, i32, i32)>, ClusterError> {
+    /// Namespace, name, wanted and ready pods of all workloads.
+    async fn counts(&self) -> Result<Vec<(String, String, i32, i32)>, ClusterError> {
         let mut all = Vec::new();
-        for d in self.list::<Deployment>(namespace).await? {
+        let mut add = |head: ObjectMeta, wanted, ready| all.push((head.namespace.unwrap_or_default(), head.name.unwrap_or_default(), wanted, ready));
+        for d in self.list::<Deployment>(None).await? {
             let status = d.status.unwrap_or_default();
-            all.push((d.metadata.name.unwrap_or_default(), wanted(d.spec.replicas), status.ready_replicas.unwrap_or(0)));
+            add(d.metadata, wanted(d.spec.replicas), status.ready_replicas.unwrap_or(0));
         }
-        for s in self.list::<StatefulSet>(namespace).await? {
+        for s in self.list::<StatefulSet>(None).await? {
             let status = s.status.unwrap_or_default();
-            all.push((s.metadata.name.unwrap_or_default(), wanted(s.spec.replicas), status.ready_replicas.unwrap_or(0)));
+            add(s.metadata, wanted(s.spec.replicas), status.ready_replicas.unwrap_or(0));
         }
-        for d in self.list::<DaemonSet>(namespace).await? {
+        for d in self.list::<DaemonSet>(None).await? {
             let status = d.status.unwrap_or_default();
-            all.push((d.metadata.name.unwrap_or_default(), status.desired_number_scheduled, status.number_ready));
+            add(d.metadata, status.desired_number_scheduled, status.number_ready);
         }
         Ok(all)
     }
 
-    pub(crate) async fn list<K>(&self, namespace: &str) -> Result<Vec<K>, ClusterError>
+    /// All of a namespace, or of all namespaces.
+    pub(crate) async fn list<K>(&self, namespace: Option<&str>) -> Result<Vec<K>, ClusterError>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
         K::DynamicType: Default,
     {
-        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<K> = namespace.map_or_else(|| Api::all(self.client.clone()), |n| Api::namespaced(self.client.clone(), n));
         let kind = K::kind(&K::DynamicType::default()).into_owned();
-        let what = ObjectRef { api_version: "v1".into(), kind, namespace: Some(namespace.into()), name: "*".into() };
+        let what = ObjectRef { api_version: "v1".into(), kind, namespace: namespace.map(Into::into), name: "*".into() };
         Ok(api.list(&ListParams::default()).await.map_err(|e| ClusterError::of(&what, e))?.items)
     }
 }

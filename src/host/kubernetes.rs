@@ -43,10 +43,10 @@ fn spec(s: &Settings, c: Component) -> Spec {
     }
 }
 
-/// Percent by which a component's heap may grow before it is collected: freely while it starts, because collections cost
-/// time then, and little once it has settled (two minutes later, `appliance/kubernetes/cluster`), because a heap that is
-/// mostly idle would take twice its size with Go's own 100.
-const GARBAGE: (&str, &str) = ("200", "35");
+/// Percent by which a component's heap may grow before it is collected: Go's own while it starts, because collections cost time
+/// then and a heap that grew further stays in pieces, and little once it has settled (two minutes later,
+/// `appliance/kubernetes/cluster`), because a heap that is mostly idle would take twice its size.
+const GARBAGE: (&str, &str) = ("100", "30");
 
 /// What every component sees; nothing of ours is inherited.
 fn environment(s: &Settings) -> Vec<(String, String)> {

@@ -22,6 +22,7 @@ mod golden_tests;
 #[cfg(test)]
 mod reachability_tests;
 
+pub use common::MANAGED_BY;
 pub use volumes::{Folder, folders};
 
 use crate::config::Resolved;

@@ -32,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Between two applies of an unchanged wish: how long drift may last.
 const HEAL: Duration = Duration::from_secs(30);
+/// At every so manieth apply everything is written, whatever is known of it.
+const FORGET: u32 = 20;
 /// Between two looks while something is not ready.
 const LOOK_SOON: Duration = Duration::from_secs(1);
 /// Between two looks at a healthy node.
@@ -69,13 +71,15 @@ struct State {
     cluster: Option<Cluster>,
     store: Option<Postgres>,
     groups: Vec<Group>,
+    known: apply::Known,
+    rounds: u32,
     apply_at: Instant,
     attempt: u32,
     applied: bool,
 }
 
 async fn keep(context: &mut Context) {
-    let mut state = State { cluster: None, store: None, groups: Vec::new(), apply_at: Instant::now(), attempt: 0, applied: false };
+    let mut state = State { cluster: None, store: None, groups: Vec::new(), known: apply::Known::default(), rounds: 0, apply_at: Instant::now(), attempt: 0, applied: false };
     loop {
         if context.settings.has_changed().unwrap_or(false) || Instant::now() >= state.apply_at {
             apply_round(context, &mut state).await;
@@ -123,7 +127,11 @@ async fn try_apply(context: &Context, state: &mut State, resolved: &Resolved, pr
     };
     state.cluster = Some(cluster.clone());
     state.groups = manifests::render(resolved, &credentials);
-    let done = apply::everything(&cluster, &state.groups, progress).await.map_err(|e| e.problem())?;
+    state.rounds = (state.rounds + 1) % FORGET;
+    if state.rounds == 0 {
+        state.known = apply::Known::default();
+    }
+    let done = apply::everything(&cluster, &state.groups, &mut state.known, progress).await.map_err(|e| e.problem())?;
     Ok(done.summary())
 }
 

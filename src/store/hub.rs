@@ -124,13 +124,30 @@ pub struct Hub {
     db: Mutex<Connection>,
 }
 
+/// How long a lock of another process is waited for.
+const BUSY: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Two processes that make the same database at the same time get in each other's way here, and SQLite does not wait for this
+/// change by itself: it is tried again as long as the database's other locks are waited for.
+fn write_ahead(db: &Connection) -> rusqlite::Result<()> {
+    let deadline = std::time::Instant::now() + BUSY;
+    loop {
+        match db.pragma_update(None, "journal_mode", "WAL") {
+            Err(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) && std::time::Instant::now() < deadline => {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            done => return done,
+        }
+    }
+}
+
 impl Hub {
     /// Opens or makes the database; several processes may have it open.
     pub fn open(path: &Path) -> Result<Hub, Error> {
         let open = || -> rusqlite::Result<Connection> {
             let db = Connection::open(path)?;
-            db.busy_timeout(std::time::Duration::from_secs(10))?;
-            db.pragma_update(None, "journal_mode", "WAL")?;
+            db.busy_timeout(BUSY)?;
+            write_ahead(&db)?;
             db.pragma_update(None, "synchronous", "FULL")?;
             db.pragma_update(None, "secure_delete", "ON")?;
             db.execute_batch(SCHEMA)?;
@@ -327,4 +344,21 @@ fn node(r: &Row<'_>) -> rusqlite::Result<Node> {
         last_address: r.get(17)?,
         report: r.get(18)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_that_make_it_at_the_same_time_do_not_fail() {
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("hub.db");
+            std::thread::scope(|s| {
+                let all: Vec<_> = (0..4).map(|_| s.spawn(|| Hub::open(&path).map(drop))).collect();
+                all.into_iter().for_each(|one| one.join().unwrap().unwrap());
+            });
+        }
+    }
 }

@@ -53,7 +53,6 @@ pub fn kubelet(s: &Settings) -> String {
         "makeIPTablesUtilChains": false,
         "containerLogMaxSize": "10Mi",
         "containerLogMaxFiles": 3,
-        "nodeStatusUpdateFrequency": "5s",
         "shutdownGracePeriod": "0s",
         "logging": {"format": "text"},
     }))
