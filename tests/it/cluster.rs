@@ -10,6 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// All of it, on a healthy node.
 pub(crate) fn keeps_its_promises(host: &TestHost) {
     names_are_answered(host);
+    the_host_reaches_services(host);
     secrets_are_encrypted_at_rest(host);
     unrestricted_pods_are_refused(host);
 }
@@ -25,6 +26,13 @@ fn names_are_answered(host: &TestHost) {
     }
     let ready = host.antihate(&["kubectl", "get", "endpointslices", "-n", "kube-system", "-l", "kubernetes.io/service-name=kube-dns", "-o", "name"]);
     assert!(ready.status.success(), "{}", said(&ready));
+}
+
+/// A test host has no default route; what runs on the host, such as an API server that calls a webhook, reaches services all the same.
+fn the_host_reaches_services(host: &TestHost) {
+    let script = "import socket; socket.create_connection(('10.43.0.1', 443), 5)";
+    let out = host.command("python3").args(["-c", script]).output().expect("a client");
+    assert!(out.status.success(), "{}", said(&out));
 }
 
 /// The bytes of the datastore hold no secret in the clear.
