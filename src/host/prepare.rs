@@ -1,7 +1,7 @@
 //! Makes the host ready: folders, what a killed predecessor left, control groups, kernel settings, rendered configuration.
 
 use super::render;
-use super::settings::{OLD_BRIDGE, Settings};
+use super::settings::{OLD_BRIDGE, SERVICE_CIDR, Settings, service_network};
 use super::stop;
 use crate::config::layout::Layout;
 use crate::files;
@@ -54,10 +54,14 @@ pub fn control_groups(s: &Settings) -> Result<(), Problem> {
     made.map_err(|e| Problem::new("PRE-103", format!("cannot make the control group {}", s.layout.cgroup()), e.to_string(), "see that /sys/fs/cgroup is mounted and writable for root"))
 }
 
-/// Kernel settings of this network namespace: pods are routed.
+/// Kernel settings of this network namespace: pods are routed, and what runs on the host itself (the API server that calls a
+/// webhook) reaches services also where no default route leads: without any route the packet would never meet kube-proxy's rules.
 pub fn kernel() -> Result<(), Problem> {
     let forward = Path::new("/proc/sys/net/ipv4/ip_forward");
-    std::fs::write(forward, "1").map_err(|e| problem("write", forward, &e))
+    std::fs::write(forward, "1").map_err(|e| problem("write", forward, &e))?;
+    let (network, length) = service_network();
+    netlink::route_to_loopback(network, length)
+        .map_err(|e| Problem::new("PRE-107", format!("no route for {SERVICE_CIDR} can be made"), e.to_string(), "see that the link `lo` is up, then start again"))
 }
 
 /// Pods of an earlier layout hang on a bridge, past the packet filter: they are ended and come again, each on a link of its own.

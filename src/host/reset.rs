@@ -2,7 +2,7 @@
 
 use super::policy::claims::RESULTS;
 use super::render::node::NETWORK;
-use super::settings::OLD_BRIDGE;
+use super::settings::{OLD_BRIDGE, SERVICE_CIDR, service_network};
 use super::stop;
 use crate::config::layout::Layout;
 use crate::process::cgroup::{self, Cgroup};
@@ -48,7 +48,7 @@ pub fn everything(layout: &Layout) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Packet filter tables, and the bridge of an earlier layout. Links of pods went with their network namespaces.
+/// Packet filter tables, the route of the services, and the bridge of an earlier layout. Links of pods went with their network namespaces.
 fn network(layout: &Layout) -> Result<(), Problem> {
     let nft = layout.current().join("nft");
     if nft.exists() {
@@ -61,6 +61,9 @@ fn network(layout: &Layout) -> Result<(), Problem> {
             }
         }
     }
+    let (services, length) = service_network();
+    netlink::remove_route_to_loopback(services, length)
+        .map_err(|e| Problem::new("RST-108", format!("the route for {SERVICE_CIDR} stays"), e.to_string(), "remove it with `ip route delete`, then reset again"))?;
     netlink::remove_bridge(OLD_BRIDGE).map_err(|e| Problem::new("RST-104", format!("the link {OLD_BRIDGE} stays"), e.to_string(), "remove it with `ip link delete`, then reset again"))
 }
 

@@ -56,6 +56,12 @@ pub const PORTS: [(u16, &str); 7] = [
     (10249, "kube-proxy metrics"),
 ];
 
+/// The services' addresses: network and prefix length.
+pub fn service_network() -> (Ipv4Addr, u8) {
+    let (network, length) = SERVICE_CIDR.split_once('/').expect("a network");
+    (network.parse().expect("an address"), length.parse().expect("a length"))
+}
+
 impl Settings {
     /// Path of a file in the payload.
     pub fn program(&self, name: &str) -> PathBuf {

@@ -10,6 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// All of it, on a healthy node.
 pub(crate) fn keeps_its_promises(host: &TestHost) {
     names_are_answered(host);
+    the_host_reaches_services(host);
     the_broker_starts_from_prepared_classes(host);
     secrets_are_encrypted_at_rest(host);
     unrestricted_pods_are_refused(host);
@@ -33,6 +34,13 @@ fn the_broker_starts_from_prepared_classes(host: &TestHost) {
     let java = "exec java -Xshare:on -XX:+UseSerialGC -XX:SharedArchiveFile=/opt/kafka/classes.jsa -cp \"$(printf '%s:' /opt/kafka/jars/*.jar)\" -version";
     let out = host.antihate(&["kubectl", "exec", "-n", "antihate-system", "kafka-0", "--", "sh", "-c", java]);
     assert!(out.status.success() && said(&out).contains("sharing"), "{}", said(&out));
+}
+
+/// A test host has no default route; what runs on the host, such as an API server that calls a webhook, reaches services all the same.
+fn the_host_reaches_services(host: &TestHost) {
+    let script = "import socket; socket.create_connection(('10.43.0.1', 443), 5)";
+    let out = host.command("python3").args(["-c", script]).output().expect("a client");
+    assert!(out.status.success(), "{}", said(&out));
 }
 
 /// The bytes of the datastore hold no secret in the clear.

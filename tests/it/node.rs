@@ -123,6 +123,8 @@ pub fn nothing_is_left(host: &TestHost, elsewhere: &BTreeSet<String>) {
     assert!(!links.contains("antihate") && links.lines().count() == 2, "{links}");
     let tables = text(&host.command("nft").args(["list", "tables"]).output().expect("nft"));
     assert_eq!(tables.trim(), "", "no nftables table is left");
+    let routes = text(&host.command("ip").args(["route"]).output().expect("ip"));
+    assert_eq!(routes.lines().count(), 1, "only the route of the host's own link is left: {routes}");
     let group = Layout::new(&host.data()).cgroup();
     let groups = text(&host.command("find").args(["/sys/fs/cgroup", "-type", "d", "-path", &format!("*{group}*")]).output().expect("find"));
     assert_eq!(groups, "", "no control group is left");

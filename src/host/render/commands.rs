@@ -54,6 +54,8 @@ fn apiserver(s: &Settings) -> Vec<String> {
         format!("--service-cluster-ip-range={SERVICE_CIDR}"),
         "--authorization-mode=Node,RBAC".into(),
         "--enable-admission-plugins=NodeRestriction,DenyServiceExternalIPs".into(),
+        // Who may run such pods is the matter of Pod Security: our namespaces are restricted. Device plugins of a GPU need it elsewhere.
+        "--allow-privileged=true".into(),
         format!("--authentication-config={}", s.etc("authentication.yaml").display()),
         format!("--client-ca-file={}", pki("ca.crt")),
         format!("--tls-cert-file={}", pki("apiserver.crt")),

@@ -1,0 +1,64 @@
+# shellcheck shell=bash
+# A test host for scripts: a network namespace with mounts, data root and control groups of its own, in which one node runs.
+# Whatever is started here is ended by process id, and none of it keeps the caller's lock (descriptor 9). The integration tests have the same in tests/support/testhost.rs.
+
+# host_start NAME: makes the host; sets HOST_NAME, HOST_HOLDER (the process that keeps its namespaces), HOST_DATA, HOST_ADDRESS.
+host_start() {
+  HOST_NAME=$1 HOST_ADDRESS=192.0.2.10
+  ip netns add "$HOST_NAME"
+  # Both ends of the link lie here: nothing of it is seen by the machine's own network.
+  ip -n "$HOST_NAME" link add eth0 type veth peer name wire0
+  ip -n "$HOST_NAME" addr add "$HOST_ADDRESS/24" dev eth0
+  local link
+  for link in lo wire0 eth0; do ip -n "$HOST_NAME" link set "$link" up; done
+  # Not `ip netns exec`: it mounts /sys anew and so hides the control groups.
+  nsenter "--net=/run/netns/$HOST_NAME" unshare --mount --propagation private sleep infinity </dev/null 9>&- &
+  HOST_HOLDER=$!
+  HOST_DATA=$(mktemp -d "${ANTIHATE_TEST_DIR:-${TMPDIR:-/tmp}}/antihate-host-XXXXXX")/data
+  until [ "$(readlink "/proc/$HOST_HOLDER/ns/mnt")" != "$(readlink /proc/self/ns/mnt)" ]; do sleep 0.1; done
+}
+
+# host_run COMMAND...: becomes a command inside the host; call it in a subshell or in the background.
+host_run() { exec nsenter --target "$HOST_HOLDER" --net --mount -- env "ANTIHATE_DATA=$HOST_DATA" "$@"; }
+
+# host_kubeconfig: the administrator's, as src/config/layout.rs says.
+host_kubeconfig() { echo "$HOST_DATA/pki/admin.kubeconfig"; }
+
+# host_up FILE LOG ARGUMENTS...: starts the node and waits until it is healthy; sets HOST_NODE to its process.
+host_up() {
+  local file=$1 log=$2
+  shift 2
+  (host_run "$file" up --node-ip "$HOST_ADDRESS" "$@") </dev/null >>"$log" 2>&1 9>&- &
+  HOST_NODE=$!
+  (host_run "$file" status --wait --timeout 900) >/dev/null 2>&1 || {
+    tail -n 30 "$log" >&2
+    fail "the node did not become healthy; what it said is in $log"
+  }
+}
+
+# host_pods: processes of the node's pods, by the control group that src/config/layout.rs names.
+host_pods() {
+  local group
+  group=antihate-$(printf '%s' "$HOST_DATA" | sha256sum | cut -c1-8)
+  find /sys/fs/cgroup/"$group" /sys/fs/cgroup/*/"$group" -path '*/kubepods/*' -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u
+}
+
+# host_end FILE: ends the node and removes everything of the host. Its pods need not end in peace: they are ended at once.
+host_end() {
+  local pid stop
+  [ -n "${HOST_NAME:-}" ] || return 0
+  (host_run "$1" stop) >/dev/null 2>&1 &
+  stop=$!
+  while kill -0 "$stop" 2>/dev/null; do
+    for pid in $(host_pods); do kill -KILL "$pid" 2>/dev/null || true; done
+    sleep 0.5
+  done
+  wait "$stop" || true
+  [ -z "${HOST_NODE:-}" ] || wait "$HOST_NODE" || true
+  (host_run "$1" reset --yes) >/dev/null 2>&1 || true
+  for pid in $(ip netns pids "$HOST_NAME"); do kill -KILL "$pid" 2>/dev/null || true; done
+  wait "$HOST_HOLDER" 2>/dev/null || true
+  ip netns del "$HOST_NAME"
+  rm -rf "${HOST_DATA%/data}"
+  HOST_NAME=
+}
