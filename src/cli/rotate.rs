@@ -1,4 +1,4 @@
-//! `antihate rotate-secrets`: a new key for the secrets at rest.
+//! `antihate rotate-secrets`, `antihate rotate-authority`: new keys while the node runs.
 
 use super::{Context, DataArg};
 use crate::host::rotate;
@@ -18,6 +18,25 @@ impl RotateSecrets {
         let layout = self.data.layout()?;
         let count = super::block_on(rotate::secrets_key(&layout, chrono::Utc::now().timestamp(), &|step| eprintln!("{step}")))??;
         context.say(&serde_json::json!({"secrets": count}), &format!("{count} secrets are encrypted with a new key; the old one is gone."))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Gives the running cluster another certificate authority, without a moment in which somebody is not trusted. Takes about five
+/// minutes, in which the components start anew three times and pods go on; may be run again. Kubeconfigs of people end with it.
+#[derive(clap::Args)]
+#[command(after_help = "Example: antihate rotate-authority")]
+pub struct RotateAuthority {
+    #[command(flatten)]
+    data: DataArg,
+}
+
+impl RotateAuthority {
+    /// Rotates.
+    pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let layout = self.data.layout()?;
+        super::block_on(rotate::authority(&layout, chrono::Utc::now().timestamp(), &|step| eprintln!("{step}")))??;
+        context.say(&serde_json::json!({"rotated": true}), "The cluster has another authority. Make kubeconfigs of people anew with `antihate kubeconfig`.")?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,5 +1,6 @@
 //! Asks components how they are: a socket that answers, or an HTTP path that says 200.
 
+use crate::pki::rotation;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::path::{Path, PathBuf};
@@ -63,7 +64,9 @@ impl Tls {
     pub fn new(pki: &Path) -> Result<Tls, ProbeError> {
         let wrong = |e: &dyn std::fmt::Display| ProbeError::Tls(e.to_string());
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(pki.join("ca.crt")).map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))?;
+        for authority in CertificateDer::pem_file_iter(rotation::trust(pki)).map_err(|e| wrong(&e))? {
+            roots.add(authority.map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))?;
+        }
         let certificate = CertificateDer::from_pem_file(pki.join("admin.crt")).map_err(|e| wrong(&e))?;
         let key = PrivateKeyDer::from_pem_file(pki.join("admin.key")).map_err(|e| wrong(&e))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -1,11 +1,17 @@
-//! A new key for the secrets at rest, while the node runs: the new key writes and the old one still reads, every secret is written
-//! anew, the old key goes. Killed anywhere, the next call goes on; until then all secrets can be read.
+//! New keys while the node runs.
+//!
+//! For the secrets at rest: the new key writes and the old one still reads, every secret is written
+//! anew, the old key goes. For the authority: see [`rotation`]; the host process starts the components anew after each step. Killed
+//! anywhere, the next call goes on; until then all secrets can be read and everybody is trusted who was before.
 
 use super::probe::Tls;
 use super::settings::API_PORT;
 use crate::cluster::Cluster;
 use crate::config::layout::Layout;
+use crate::cluster::ObjectRef;
+use crate::pki::cluster;
 use crate::pki::encryption::{self, Key};
+use crate::pki::rotation::{self, Phase};
 use crate::status::Problem;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -59,6 +65,70 @@ async fn loaded(pki: &Path) -> Result<(), Problem> {
         }
     };
     tokio::time::timeout(RELOAD, wait).await.map_err(|_| late(format!("it was not read within {} s", RELOAD.as_secs())))
+}
+
+/// The kubelet may take so long to give pods what they are to trust.
+const PODS: Duration = Duration::from_secs(120);
+/// After a step the components are up again within this.
+const AGAIN: Duration = Duration::from_secs(300);
+/// A namespace whose pods ask the API server.
+const WITH_API: &str = "kube-system";
+
+/// Gives the cluster another authority; takes about five minutes. `now` as above.
+pub async fn authority(layout: &Layout, now: i64, tell: &dyn Fn(&str)) -> Result<(), Problem> {
+    let dir = layout.pki();
+    let begun = time::OffsetDateTime::from_unix_timestamp(now).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let changed = |done: Result<(), crate::pki::cluster::PkiError>| {
+        done.map_err(|e| Problem::new("ROT-104", e.to_string(), cause(&e), "free space on the disk, then try again: it goes on where it was"))
+    };
+    started(layout, &dir).await?;
+    if rotation::phase(&dir) == Phase::Idle {
+        changed(rotation::announce(&dir, begun))?;
+    }
+    if rotation::phase(&dir) == Phase::Announced {
+        tell("1 of 3  everybody learns to trust the next authority");
+        started(layout, &dir).await?;
+        told(layout, &dir).await?;
+        tokio::time::sleep(PODS).await;
+        changed(rotation::promote(&dir))?;
+    }
+    tell("2 of 3  the next authority signs every certificate");
+    started(layout, &dir).await?;
+    tell("3 of 3  the old authority is forgotten");
+    changed(rotation::forget(&dir))?;
+    started(layout, &dir).await
+}
+
+/// Waits until nothing is due any more and the node is healthy.
+async fn started(layout: &Layout, pki: &Path) -> Result<(), Problem> {
+    let healthy = || {
+        let raw = std::fs::read(layout.status()).unwrap_or_default();
+        serde_json::from_slice::<crate::status::NodeStatus>(&raw).is_ok_and(|s| s.healthy)
+    };
+    let wait = async {
+        while cluster::is_due(pki, time::OffsetDateTime::now_utc()) || !healthy() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let late = |_| Problem::new("ROT-105", "the node is not healthy", "its components were not started anew in time", "see `antihate status`; when the node is well, try again: it goes on where it was");
+    tokio::time::timeout(AGAIN, wait).await.map_err(late)
+}
+
+/// Waits until the cluster tells its pods to trust what is to be trusted.
+async fn told(layout: &Layout, pki: &Path) -> Result<(), Problem> {
+    let wanted = std::fs::read_to_string(rotation::trust(pki)).unwrap_or_default();
+    let map = ObjectRef { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: Some(WITH_API.into()), name: "kube-root-ca.crt".into() };
+    let api = Cluster::connect(&layout.admin_kubeconfig()).await.map_err(|e| e.problem())?;
+    let wait = async {
+        loop {
+            let there = api.get(&map).await.ok().flatten().and_then(|m| Some(m.pointer("/data/ca.crt")?.as_str()?.trim() == wanted.trim()));
+            if there == Some(true) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::time::timeout(AGAIN, wait).await.map_err(|_| Problem::new("ROT-106", "pods are not told of the next authority", "the controller manager did not publish it", "see `antihate logs kube-controller-manager`, then try again: it goes on where it was"))
 }
 
 fn cause(e: &dyn std::error::Error) -> String {

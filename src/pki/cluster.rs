@@ -4,6 +4,7 @@
 
 use super::encryption;
 use super::kit::{self, Leaf};
+use super::rotation;
 use crate::files;
 use base64::Engine;
 use std::net::Ipv4Addr;
@@ -38,7 +39,7 @@ pub struct ClusterNames {
 const LIFE: Duration = Duration::days(365);
 
 /// Files and names of the two authorities.
-const AUTHORITIES: [(&str, &str); 2] = [("ca", "antihate-cluster"), ("front-proxy-ca", "antihate-front-proxy")];
+pub(super) const AUTHORITIES: [(&str, &str); 2] = [("ca", "antihate-cluster"), ("front-proxy-ca", "antihate-front-proxy")];
 /// The client that aggregated API servers know the API server by.
 const FRONT_CLIENT: &str = "front-proxy-client";
 
@@ -74,8 +75,10 @@ pub const KUBECONFIGS: [&str; 5] = ["kubelet", "controller-manager", "scheduler"
 /// Makes what is missing in `dir`; returns the names of what was made.
 pub fn ensure(dir: &Path, names: &ClusterNames, now: OffsetDateTime) -> Result<Vec<String>, PkiError> {
     let mut made = Vec::new();
+    rotation::settle(dir)?;
     let [ca, front] = AUTHORITIES.map(|(file, cn)| kit::authority(dir, file, cn, now));
     let (ca, front) = (ca?, front?);
+    rotation::settle(dir)?;
     for leaf in leaves(names) {
         if ca.ensure(dir, &leaf, LIFE, now)? {
             made.push(leaf.file);
@@ -85,9 +88,10 @@ pub fn ensure(dir: &Path, names: &ClusterNames, now: OffsetDateTime) -> Result<V
     if front.ensure(dir, &client, LIFE, now)? {
         made.push(client.file);
     }
+    let trusted = read(dir, "trust", "crt")?;
     for user in KUBECONFIGS {
         let path = dir.join(format!("{user}.kubeconfig"));
-        let text = kubeconfig(user, &ca.pem, &read(dir, user, "crt")?, &read(dir, user, "key")?, &format!("127.0.0.1:{}", names.api_port));
+        let text = kubeconfig(user, &trusted, &read(dir, user, "crt")?, &read(dir, user, "key")?, &format!("127.0.0.1:{}", names.api_port));
         files::replace_if_changed(&path, text.as_bytes(), 0o600).map_err(|source| PkiError::File { path, source })?;
     }
     service_account_key(dir, &mut made)?;
@@ -103,7 +107,7 @@ pub fn for_person(dir: &Path, (user, group): (&str, &str), server: &str, life: D
     let missing = || PkiError::File { path: dir.join("ca.crt"), source: std::io::ErrorKind::NotFound.into() };
     let ca = kit::existing(dir, AUTHORITIES[0].0, now).ok_or_else(missing)?;
     let (crt, key) = ca.issue(&leaf(user, user, Some(group), vec![], false, true), life, now)?;
-    Ok(kubeconfig(user, &ca.pem, &crt, &key, server))
+    Ok(kubeconfig(user, &read(dir, "trust", "crt")?, &crt, &key, server))
 }
 
 /// True when `ensure` would renew something at this time: a certificate's last third has begun, or it does not hold yet.
@@ -111,7 +115,7 @@ pub fn is_due(dir: &Path, now: OffsetDateTime) -> bool {
     let names = ClusterNames { node: String::new(), node_ip: Ipv4Addr::UNSPECIFIED, service_ip: Ipv4Addr::UNSPECIFIED, api_port: 0 };
     let leaves = leaves(&names).into_iter().map(|leaf| leaf.file).chain([FRONT_CLIENT.to_string()]).map(|file| (file, kit::leaf_rest(LIFE)));
     let authorities = AUTHORITIES.map(|(file, _)| (file.to_string(), kit::AUTHORITY_REST));
-    leaves.chain(authorities).any(|(file, rest)| !read(dir, &file, "crt").is_ok_and(|pem| kit::holds(&pem, rest, now)))
+    rotation::is_due(dir) || leaves.chain(authorities).any(|(file, rest)| !read(dir, &file, "crt").is_ok_and(|pem| kit::holds(&pem, rest, now)))
 }
 
 fn read(dir: &Path, name: &str, ending: &str) -> Result<String, PkiError> {

@@ -5,3 +5,4 @@ pub mod encryption;
 pub mod enroll;
 pub mod kit;
 pub mod page;
+pub mod rotation;

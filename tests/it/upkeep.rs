@@ -73,6 +73,32 @@ fn a_new_key_for_the_secrets(host: &TestHost) {
 }
 
 #[test]
+#[ignore = "takes six minutes. `cargo test --release --test it -- --ignored upkeep::`"]
+fn another_authority_takes_over_while_pods_go_on() {
+    if !needs_the_file() {
+        return;
+    }
+    let switch = Switch::new();
+    let host = switch.host();
+    let mut node = host.start_bare(&["up", "--sample", "--name", "leaf-1"], "up.log");
+    host.healthy();
+    let (pods, pki) = (containers(&host), host.data().join("pki"));
+    let pem = |file: &str| std::fs::read_to_string(pki.join(file)).expect("a certificate");
+    let old = pem("ca.crt");
+    let begun = Instant::now();
+    let out = host.antihate(&["rotate-authority", "--json"]);
+    assert!(out.status.success(), "{}", said(&out));
+    println!("another authority after {:.0} s", begun.elapsed().as_secs_f64());
+    assert!(pem("ca.crt") != old && pem("trust.crt") == pem("ca.crt") && !pem("admin.kubeconfig").contains(&data_encoding::BASE64.encode(old.as_bytes())));
+    assert_eq!(containers(&host), pods, "no container was started anew");
+    // Cluster DNS has asked the API server all the time, with what its pod was given.
+    let names = host.antihate(&["kubectl", "exec", "-n", "antihate-storage", "postgres-0", "-c", "postgres", "--", "getent", "hosts", "kafka.antihate-system"]);
+    assert!(names.status.success(), "{}", said(&names));
+    lost_nothing(&host);
+    stop(&host, &mut node);
+}
+
+#[test]
 fn certificates_near_their_end_and_another_address_are_followed_while_pods_go_on() {
     if !needs_the_file() {
         return;

@@ -34,7 +34,7 @@ pub fn kubelet(s: &Settings) -> String {
         "authentication": {
             "anonymous": {"enabled": false},
             "webhook": {"enabled": true},
-            "x509": {"clientCAFile": pki.join("ca.crt")},
+            "x509": {"clientCAFile": pki.join("trust.crt")},
         },
         "authorization": {"mode": "Webhook"},
         "podLogsDir": s.layout.kubernetes().join("pod-logs"),
