@@ -21,7 +21,8 @@ fn containers(host: &TestHost) -> BTreeSet<String> {
         let out = host.antihate(&["kubectl", "get", "pods", "-A", "-o", &format!("jsonpath={all}")]);
         out.status.success().then(|| String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect::<BTreeSet<_>>())
     };
-    until("the pods are listed", PATIENCE, || asked().filter(|all| !all.is_empty()))
+    // A container that was not made yet has no name.
+    until("every container is made", PATIENCE, || asked().filter(|all| !all.is_empty() && !all.iter().any(|c| c.starts_with(' '))))
 }
 
 fn certificate_holds(host: &TestHost, file: &str, days: i64) -> bool {
