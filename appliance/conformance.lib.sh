@@ -88,7 +88,8 @@ verdicts() {
     def table: split("\n") | map(select(. != "") | split("\t") | {key: .[0], value: .[1]}) | from_entries;
     ($results | map({key: .name, value: .}) | from_entries) as $result | ($fails | table) as $fails | ($cannot | table) as $cannot |
     $names | split("\n")[] | select(. != "") | . as $name | $result[$name] as $r |
-    (if $r == null then (if $cannot[$name] then ["cannot", $cannot[$name]] else ["missing", "not run yet"] end)
+    (if $cannot[$name] and $r.state != "passed" then ["cannot", $cannot[$name]]
+     elif $r == null then ["missing", "not run yet"]
      elif $r.state == "passed" then (if $fails[$name] then ["unexpected", "passes: remove it from known.txt"] else ["passed", ""] end)
      elif $r.state == "skipped" then ["cannot", $r.why]
      elif $fails[$name] then ["fails", $fails[$name]]

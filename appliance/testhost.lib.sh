@@ -55,7 +55,11 @@ host_end() {
   done
   wait "$stop" || true
   [ -z "${HOST_NODE:-}" ] || wait "$HOST_NODE" || true
-  (host_run "$1" reset --yes) >/dev/null 2>&1 || true
+  # A second try where a control group was not empty in time, as after a run that was cut short.
+  for _ in 1 2 3; do
+    if (host_run "$1" reset --yes) >/dev/null 2>&1; then break; fi
+    sleep 3
+  done
   for pid in $(ip netns pids "$HOST_NAME"); do kill -KILL "$pid" 2>/dev/null || true; done
   wait "$HOST_HOLDER" 2>/dev/null || true
   ip netns del "$HOST_NAME"
