@@ -91,7 +91,7 @@ build_image() {
   input=$(recipe "$name" input)
   [ -z "$input" ] || install -m 755 -D -t "$context/inputs" "$(input_path "$input")"
   [ ! -x "$context/prepare" ] || "$context/prepare" "$context" >&2
-  b bud -q --isolation chroot --security-opt seccomp=unconfined --pull-never --layers=false --identity-label=false --timestamp "$SOURCE_DATE_EPOCH" \
+  b bud -q --isolation chroot --pull-never --layers=false --identity-label=false --timestamp "$SOURCE_DATE_EPOCH" \
     --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH" --volume "$APT_STATE:/mnt" \
     --tag "$reference" --file "$context/Containerfile" "$context" >"$out/build.log" 2>&1 ||
     { tail -n 30 "$out/build.log" >&2 && fail "image $name did not build; if a package was not found, run appliance/images with --refresh"; }

@@ -11,7 +11,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) fn keeps_its_promises(host: &TestHost) {
     names_are_answered(host);
     the_host_reaches_services(host);
-    the_broker_starts_from_prepared_classes(host);
     secrets_are_encrypted_at_rest(host);
     unrestricted_pods_are_refused(host);
 }
@@ -27,13 +26,6 @@ fn names_are_answered(host: &TestHost) {
     }
     let ready = host.antihate(&["kubectl", "get", "endpointslices", "-n", "kube-system", "-l", "kubernetes.io/service-name=kube-dns", "-o", "name"]);
     assert!(ready.status.success(), "{}", said(&ready));
-}
-
-/// Java itself says whether it can use the archive; in ordinary starts it would do without and only be slow.
-fn the_broker_starts_from_prepared_classes(host: &TestHost) {
-    let java = "exec java -Xshare:on -XX:+UseSerialGC -XX:SharedArchiveFile=/opt/kafka/classes.jsa -cp \"$(printf '%s:' /opt/kafka/jars/*.jar)\" -version";
-    let out = host.antihate(&["kubectl", "exec", "-n", "antihate-system", "kafka-0", "--", "sh", "-c", java]);
-    assert!(out.status.success() && said(&out).contains("sharing"), "{}", said(&out));
 }
 
 /// A test host has no default route; what runs on the host, such as an API server that calls a webhook, reaches services all the same.
