@@ -1,17 +1,13 @@
 //! Damage as power cuts and failing disks leave it, on a real node: it is noticed, the part is made anew without a network, and
 //! no post is touched.
 
-use crate::node::{files_elsewhere, kill_host_process, kill9, nothing_is_left, rows, stop, up};
+use crate::node::{files_elsewhere, kill_host_process, kill9, nothing_is_left, posts, stop, up};
 use crate::support::testhost::{Switch, TestHost};
 use crate::support::{needs_the_file, until};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(600);
-
-fn posts(host: &TestHost) -> usize {
-    until("the database is asked", PATIENCE, || rows(host, "SELECT count(*) FROM post")?.first()?.parse().ok())
-}
 
 fn kubernetes(host: &TestHost, path: &str) -> PathBuf {
     host.data().join("kubernetes").join(path)

@@ -69,6 +69,17 @@ fn imported(host: &TestHost) -> Option<usize> {
     rows(host, "SELECT count(*) FROM post WHERE platform = 'import'")?.first()?.parse().ok()
 }
 
+/// Posts in the database, as soon as it can be asked.
+pub fn posts(host: &TestHost) -> usize {
+    until("the database is asked", PATIENCE, || rows(host, "SELECT count(*) FROM post")?.first()?.parse().ok())
+}
+
+/// Nothing that was read from the topic is missing in the database.
+pub fn lost_nothing(host: &TestHost) {
+    let lost = until("the database is asked", PATIENCE, || rows(host, "SELECT coalesce(sum(lost), 0) FROM consumed"));
+    assert_eq!(lost, ["0"]);
+}
+
 /// 20,000 posts through the real cluster while every part is killed; keys and hashes must be the same at both ends.
 fn posts_survive_kills(host: &TestHost) {
     let expected = write_posts(&host.data().join("volumes/import"));
@@ -86,7 +97,7 @@ fn posts_survive_kills(host: &TestHost) {
     assert!(stored == expected, "{} missing, {} strange", expected.difference(&stored).count(), stored.difference(&expected).count());
     assert_eq!(n, stored.len(), "posts stored twice");
     assert!(killed.iter().all(|k| *k > 0), "every part was killed: {killed:?}");
-    assert_eq!(rows(host, "SELECT coalesce(sum(lost), 0) FROM consumed").expect("a number"), ["0"]);
+    lost_nothing(host);
     println!("{POSTS} posts, processes killed (analyzer, observer, Kafka, PostgreSQL) {killed:?}: none lost, none doubled");
 }
 
@@ -192,7 +203,7 @@ fn killed_at_each_step_of_the_first_start_it_comes_to_the_same_end() {
 }
 
 /// True when the step runs or has run, read from the status file: the process is killed right after.
-fn reached(host: &TestHost, step: &str) -> bool {
+pub fn reached(host: &TestHost, step: &str) -> bool {
     let out = host.antihate(&["status", "--json"]);
     let Ok(status) = serde_json::from_slice::<serde_json::Value>(&out.stdout) else { return false };
     let steps = status["steps"].as_array().cloned().unwrap_or_default();

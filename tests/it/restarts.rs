@@ -1,23 +1,12 @@
 //! R9: restarts in a row, among them some in the middle of a start.
 
-use crate::node::{kill_host_process, rows, stop, up};
-use crate::support::testhost::{Switch, TestHost};
+use crate::node::{kill_host_process, lost_nothing, posts, reached, stop, up};
+use crate::support::testhost::Switch;
 use crate::support::{needs_the_file, until};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 const RESTARTS: usize = 20;
-
-fn posts(host: &TestHost) -> usize {
-    until("the database is asked", PATIENCE, || rows(host, "SELECT count(*) FROM post")?.first()?.parse().ok())
-}
-
-/// True when the step of this run is at work or done.
-fn begun(host: &TestHost, step: &str) -> bool {
-    let out = host.antihate(&["status", "--json"]);
-    let status: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap_or_default();
-    status["steps"].as_array().is_some_and(|all| all.iter().any(|s| s["id"] == step && s["state"] != "waiting"))
-}
 
 #[test]
 #[ignore = "takes ten minutes. `cargo test --release --test it -- --ignored restarts::`"]
@@ -33,7 +22,7 @@ fn twenty_restarts_in_a_row_some_in_the_middle_of_a_start_lose_nothing() {
         let mut node = up(&host);
         if turn % 4 == 3 {
             let step = ["kubernetes", "images", "apply", "probe", "keys"][turn / 4];
-            until("the step is reached", PATIENCE, || begun(&host, step).then_some(()));
+            until("the step is reached", PATIENCE, || reached(&host, step).then_some(()));
             kill_host_process(&mut node);
             continue;
         }
@@ -46,7 +35,7 @@ fn twenty_restarts_in_a_row_some_in_the_middle_of_a_start_lose_nothing() {
     }
     let mut node = up(&host);
     host.healthy();
-    assert_eq!(rows(&host, "SELECT coalesce(sum(lost), 0) FROM consumed").expect("a number"), ["0"]);
+    lost_nothing(&host);
     println!("{RESTARTS} restarts, the slowest healthy after {slowest:.0} s, {before} posts kept");
     stop(&host, &mut node);
 }

@@ -1,12 +1,13 @@
 //! The world around a sound node changes while it runs: certificates come near their end, the host gets another address, secrets
 //! are to have a new key. Components are started anew with what fits, and no pod notices.
 
-use crate::node::{rows, stop};
+use crate::node::{lost_nothing, stop};
 use crate::support::testhost::{Switch, TestHost};
 use crate::support::{needs_the_file, said, until};
 use antihate::pki::cluster::{ClusterNames, leaves};
 use antihate::pki::{encryption, kit};
 use std::collections::BTreeSet;
+use std::process::Child;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
@@ -56,9 +57,11 @@ fn address(host: &TestHost, verb: &str, address: &str) {
     assert!(done.success());
 }
 
-fn lost_nothing(host: &TestHost) {
-    let lost = until("the database is asked", PATIENCE, || rows(host, "SELECT coalesce(sum(lost), 0) FROM consumed"));
-    assert_eq!(lost, ["0"]);
+/// A healthy node that chose its address itself, with its containers.
+fn node_on(host: &TestHost) -> (Child, BTreeSet<String>) {
+    let node = host.start_bare(&["up", "--sample", "--name", "leaf-1"], "up.log");
+    host.healthy();
+    (node, containers(host))
 }
 
 /// After it every secret can be read with the new key alone: the old one is in no file any more.
@@ -81,9 +84,7 @@ fn another_authority_takes_over_while_pods_go_on() {
     }
     let switch = Switch::new();
     let host = switch.host();
-    let mut node = host.start_bare(&["up", "--sample", "--name", "leaf-1"], "up.log");
-    host.healthy();
-    let (pods, pki) = (containers(&host), host.data().join("pki"));
+    let ((mut node, pods), pki) = (node_on(&host), host.data().join("pki"));
     let pem = |file: &str| std::fs::read_to_string(pki.join(file)).expect("a certificate");
     let old = pem("ca.crt");
     let begun = Instant::now();
@@ -106,9 +107,7 @@ fn certificates_near_their_end_and_another_address_are_followed_while_pods_go_on
     }
     let switch = Switch::new();
     let host = switch.host();
-    let mut node = host.start_bare(&["up", "--sample", "--name", "leaf-1"], "up.log");
-    host.healthy();
-    let pods = containers(&host);
+    let (mut node, pods) = node_on(&host);
 
     age_certificates(&host);
     let begun = Instant::now();
