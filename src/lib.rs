@@ -29,6 +29,7 @@ pub mod web;
 pub mod analyze;
 pub mod enroll;
 pub mod host;
+pub mod join;
 pub mod observe;
 pub mod operate;
 pub mod preview;

@@ -8,12 +8,12 @@ use std::process::Command;
 const VOCABULARY: &[&str] = &["config", "domain", "manifests", "policy", "status", "wire"];
 const MECHANISMS: &[&str] =
     &["cluster", "fetch", "files", "inference", "payload", "pki", "process", "queue", "store", "task", "telemetry", "web"];
-const ROLES: &[&str] = &["analyze", "enroll", "host", "observe", "operate", "preview", "record", "setup"];
+const ROLES: &[&str] = &["analyze", "enroll", "host", "join", "observe", "operate", "preview", "record", "setup"];
 /// Mechanisms that every mechanism may use.
 const COMMON: &[&str] = &["files", "task", "telemetry"];
 /// Arrows between roles; everything else is forbidden.
 const ROLE_ARROWS: &[(&str, &[&str])] = &[
-    ("host", &["setup", "enroll", "operate", "record"]),
+    ("host", &["setup", "enroll", "join", "operate", "record"]),
     ("preview", &["observe", "analyze", "record", "setup"]),
     ("analyze", &["record"]),
 ];

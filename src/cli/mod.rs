@@ -10,10 +10,12 @@ mod check;
 mod enroll;
 mod hub;
 mod install;
+mod join;
 mod kubeconfig;
 mod kubectl;
 mod logs;
 mod manifests;
+mod node;
 mod pack;
 pub mod payload;
 mod preview;
@@ -59,6 +61,8 @@ enum Command {
     Stop(stop::Stop),
     Reset(reset::Reset),
     Install(install::Install),
+    Join(join::Join),
+    Node(node::NodeCmd),
     Enroll(enroll::Enroll),
     Hub(hub::Hub),
     Preview(preview::PreviewCmd),
@@ -119,6 +123,8 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::RotateSecrets(c) => c.run(context),
         Command::RotateAuthority(c) => c.run(context),
         Command::Install(c) => c.run(context),
+        Command::Join(c) => c.run(context),
+        Command::Node(c) => c.run(context),
         Command::Enroll(c) => c.run(context),
         Command::Hub(c) => c.run(context),
         Command::Preview(c) => c.run(context),

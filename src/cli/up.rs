@@ -9,7 +9,7 @@ use crate::host::board::Board;
 use crate::host::check::{self, Verdict, judge};
 use crate::host::service::Service;
 use crate::host::settings::Settings;
-use crate::host::{facts, guard, prepare, survey};
+use crate::host::{facts, guard, place, prepare, survey};
 use crate::payload::{Payload, need};
 use crate::setup::Invitation;
 use crate::status::Problem;
@@ -28,9 +28,9 @@ const PORTS_CLOSE: Duration = Duration::from_secs(10);
 #[command(after_help = "Examples:\n  antihate up\n  antihate up --sample --data /srv/antihate --node-ip 192.0.2.7")]
 pub struct Up {
     #[command(flatten)]
-    data: DataArg,
+    pub(super) data: DataArg,
     #[command(flatten)]
-    payload: PayloadArg,
+    pub(super) payload: PayloadArg,
     /// Address of this host on its network; without it, that of the default route's link.
     #[arg(long, value_name = "IP")]
     node_ip: Option<Ipv4Addr>,
@@ -71,14 +71,15 @@ impl Up {
     }
 
     /// The settings file with what the command line says over it.
-    fn wanted(&self, layout: &Layout) -> Result<Resolved, Problem> {
+    pub(super) fn wanted(&self, layout: &Layout) -> Result<Resolved, Problem> {
         let mut settings = config::load(&layout.data.join("settings.toml"))?.into_inner();
         settings.sample |= self.sample;
         settings.node.name = self.name.clone().or(settings.node.name);
-        Ok(Resolved::new(config::Valid::check(settings)?, survey::host_facts(layout)))
+        let home = place::load(layout)?.home().map(String::from);
+        Ok(Resolved { home, ..Resolved::new(config::Valid::check(settings)?, survey::host_facts(layout)) })
     }
 
-    fn settings(&self, layout: Layout, wanted: &Resolved) -> Result<Settings, Problem> {
+    pub(super) fn settings(&self, layout: Layout, wanted: &Resolved) -> Result<Settings, Problem> {
         let found = survey::address();
         let no_address = || Problem::new("CHK-106", "this host has no network address", "no link is up with an IPv4 address", "Bring a link up, or name an address with --node-ip.");
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -87,6 +88,7 @@ impl Up {
             node: wanted.node_name(),
             node_ip: self.node_ip.or(found).ok_or_else(no_address)?,
             node_ip_given: self.node_ip.is_some(),
+            place: place::load(&layout)?,
             cgroups: facts::cgroups(),
             restrict_oom: !facts::has_capability(&status, facts::SYS_RESOURCE),
             resolvers: wanted.host.resolvers.clone(),

@@ -2,10 +2,12 @@
 //!
 //! Objects come and go as JSON values: what is wanted is decided elsewhere. Only the watches retry by themselves; nothing else does, and nothing else waits.
 
+pub mod documents;
 pub mod error;
 pub mod inventory;
 pub mod logs;
 pub mod marks;
+pub mod nodes;
 pub mod object;
 pub mod policies;
 mod secrets;

@@ -44,6 +44,11 @@ impl Layout {
         self.data.join("pki")
     }
 
+    /// This host's place in its cluster, and what it was joined with.
+    pub fn cluster(&self) -> PathBuf {
+        self.data.join("cluster")
+    }
+
     /// State of the cluster's components.
     pub fn kubernetes(&self) -> PathBuf {
         self.data.join("kubernetes")
@@ -89,6 +94,11 @@ impl Layout {
         self.pki().join("admin.kubeconfig")
     }
 
+    /// Kubeconfig of a joined host's own process: it may look at pods, policies and hosts.
+    pub fn host_kubeconfig(&self) -> PathBuf {
+        self.pki().join("host.kubeconfig")
+    }
+
     /// The containerd socket.
     pub fn containerd_socket(&self) -> PathBuf {
         self.run.join("containerd.sock")
@@ -97,6 +107,11 @@ impl Layout {
     /// The kine socket.
     pub fn kine_socket(&self) -> PathBuf {
         self.run.join("kine.sock")
+    }
+
+    /// State of etcd's member on this host.
+    pub fn etcd(&self) -> PathBuf {
+        self.kubernetes().join("etcd")
     }
 
     /// Name of this node's cgroup root: fixed for the default root, otherwise made from the path.

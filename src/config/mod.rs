@@ -6,6 +6,7 @@
 
 pub mod layout;
 mod observation;
+pub mod place;
 mod resolved;
 mod settings;
 mod sizes;
@@ -14,6 +15,7 @@ mod valid;
 mod valid_tests;
 
 pub use observation::Observation;
+pub use place::Place;
 pub use resolved::{HostFacts, Resolved};
 pub use settings::{Analyzer, Engine, Feed, Import, Instance, Node, Settings, Sources};
 pub use sizes::{GIB, MIB, Share, Sizes};

@@ -45,13 +45,15 @@ pub struct Resolved {
     pub host: HostFacts,
     /// The sizes that follow from the host.
     pub sizes: Sizes,
+    /// The host on which the stack's data lie, where there are others; nothing while it is alone.
+    pub home: Option<String>,
 }
 
 impl Resolved {
     /// Puts settings and facts together.
     pub fn new(settings: Valid, host: HostFacts) -> Resolved {
         let sizes = Sizes::of(host.cpu_millis, host.memory_bytes, host.disk_bytes);
-        Resolved { settings, host, sizes }
+        Resolved { settings, host, sizes, home: None }
     }
 
     /// The node's name: as set, otherwise made from the host's name.

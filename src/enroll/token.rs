@@ -4,27 +4,16 @@
 //! No message and no `Debug` output ever contains the secret.
 
 use crate::enroll::refusal::Refusal;
-use data_encoding::{Encoding, Specification};
-use rand::Rng;
-use sha2::{Digest, Sha256};
-use std::sync::LazyLock;
+use crate::pki::symbols;
 use zeroize::Zeroizing;
 
 const PREFIX: &str = "AHN1";
-const ALPHABET: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const ID_LEN: usize = 10;
 const SECRET_LEN: usize = 26;
 const PIN_LEN: usize = 52;
 const CHECK_LEN: usize = 7;
 /// Longest text that is looked at, in bytes; a token has about 140.
 const MAX_LEN: usize = 600;
-
-/// Crockford's base 32: no letter that is mistaken for a digit.
-static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
-    let mut spec = Specification::new();
-    spec.symbols.push_str(ALPHABET);
-    spec.encoding().expect("a constant alphabet of 32 symbols")
-});
 
 /// The 130-bit seed of the token key; it is shown to nobody.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,8 +54,8 @@ impl Token {
     pub fn generate(geography: &str, pin: [u8; 32], host: &str, port: u16) -> Result<Token, Refusal> {
         let token = Token {
             geography: geography.to_ascii_uppercase(),
-            id: random_symbols(ID_LEN),
-            secret: Secret(Zeroizing::new(random_symbols(SECRET_LEN))),
+            id: symbols::random(ID_LEN),
+            secret: Secret(Zeroizing::new(symbols::random(SECRET_LEN))),
             pin,
             host: host.to_ascii_lowercase(),
             port,
@@ -92,16 +81,16 @@ impl Token {
                 return Err(format(&format!("its {name} has {} of {want} characters", part.len())));
             }
         }
-        if subtle::ConstantTimeEq::ct_ne(checksum(body).as_bytes(), check.as_bytes()).into() {
+        if subtle::ConstantTimeEq::ct_ne(symbols::checksum(body, CHECK_LEN).as_bytes(), check.as_bytes()).into() {
             return Err(Refusal::Checksum);
         }
         if !is_geography(geography) {
             return Err(format("its geography is not 2 to 8 letters, digits or hyphens"));
         }
-        if !id.chars().chain(secret.chars()).all(|c| ALPHABET.contains(c)) {
+        if !(symbols::only(id) && symbols::only(secret)) {
             return Err(format("it has a character that tokens never have"));
         }
-        let pin = BASE32.decode(pin.as_bytes()).ok().and_then(|p| <[u8; 32]>::try_from(p).ok());
+        let pin = symbols::decode(pin).and_then(|p| <[u8; 32]>::try_from(p).ok());
         let pin = pin.ok_or_else(|| format("its pin cannot be read"))?;
         let (host, port) = split_address(address).ok_or_else(|| format("its hub address is not HOST:PORT"))?;
         Ok(Token { geography: geography.into(), id: id.into(), secret: Secret(Zeroizing::new(secret.into())), pin, host, port })
@@ -114,11 +103,11 @@ impl Token {
             self.geography,
             self.id,
             &*self.secret.0,
-            BASE32.encode(&self.pin),
+            symbols::encode(&self.pin),
             self.host.to_ascii_uppercase(),
             self.port
         ));
-        let check = checksum(&text);
+        let check = symbols::checksum(&text, CHECK_LEN);
         text.push('.');
         text.push_str(&check);
         text
@@ -178,21 +167,10 @@ fn format(detail: &str) -> Refusal {
     Refusal::Format { detail: detail.into() }
 }
 
-/// The first 35 bits of SHA-256 over everything before the last dot.
-fn checksum(body: &str) -> String {
-    let mut text = BASE32.encode(&Sha256::digest(body.as_bytes())[..5]);
-    text.truncate(CHECK_LEN);
-    text
-}
-
-fn random_symbols(count: usize) -> String {
-    let mut random = rand::rngs::OsRng;
-    (0..count).map(|_| char::from(ALPHABET.as_bytes()[random.gen_range(0..ALPHABET.len())])).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::Rng;
 
     fn token() -> Token {
         Token::generate("DE", [7; 32], "hub.example.org", 8443).unwrap()

@@ -21,7 +21,7 @@ pub fn addresses() -> Vec<Address> {
     let usable = all.filter(|i| i.flags.contains(Flag::IFF_UP) && !i.flags.contains(Flag::IFF_LOOPBACK));
     usable
         .filter_map(|i| Some(Address { ip: i.address?.as_sockaddr_in()?.ip(), link: i.interface_name }))
-        .filter(|a| !super::policy::ranges().iter().any(|pods| pods.contains(a.ip.into())))
+        .filter(|a| !crate::manifests::network::is_pod(a.ip))
         .collect()
 }
 

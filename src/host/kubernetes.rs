@@ -17,6 +17,7 @@ pub struct Running {
 /// Where and what to ask for each component's health.
 pub fn probe_of(s: &Settings, component: &str) -> Option<Probe> {
     Some(match component {
+        "etcd" => Probe::Http(2381, "/readyz"),
         "kine" => Probe::Socket(s.layout.kine_socket()),
         "containerd" => Probe::Socket(s.layout.containerd_socket()),
         "kube-apiserver" => Probe::Https(API_PORT, "/livez"),
@@ -29,7 +30,7 @@ pub fn probe_of(s: &Settings, component: &str) -> Option<Probe> {
 }
 
 /// Those that need no API server; all others wait for it.
-const FIRST: [&str; 3] = ["kine", "containerd", "kube-apiserver"];
+const FIRST: [&str; 4] = ["kine", "etcd", "containerd", "kube-apiserver"];
 
 fn spec(s: &Settings, c: Component) -> Spec {
     Spec {
@@ -67,6 +68,13 @@ impl Running {
     pub fn start(s: &Settings) -> Result<Running, Problem> {
         let mut running = Running { children: Vec::new() };
         commands::all(s).into_iter().filter(|c| FIRST.contains(&c.name)).try_for_each(|c| running.launch(s, c))?;
+        Ok(running)
+    }
+
+    /// Starts these alone.
+    pub fn only(s: &Settings, components: Vec<Component>) -> Result<Running, Problem> {
+        let mut running = Running { children: Vec::new() };
+        components.into_iter().try_for_each(|c| running.launch(s, c))?;
         Ok(running)
     }
 

@@ -62,13 +62,18 @@ pub struct Tls {
 impl Tls {
     /// Reads authority and certificate from the cluster's key folder.
     pub fn new(pki: &Path) -> Result<Tls, ProbeError> {
+        Tls::with(pki, "admin")
+    }
+
+    /// The same with the certificate of another client.
+    pub fn with(pki: &Path, client: &str) -> Result<Tls, ProbeError> {
         let wrong = |e: &dyn std::fmt::Display| ProbeError::Tls(e.to_string());
         let mut roots = rustls::RootCertStore::empty();
         for authority in CertificateDer::pem_file_iter(rotation::trust(pki)).map_err(|e| wrong(&e))? {
             roots.add(authority.map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))?;
         }
-        let certificate = CertificateDer::from_pem_file(pki.join("admin.crt")).map_err(|e| wrong(&e))?;
-        let key = PrivateKeyDer::from_pem_file(pki.join("admin.key")).map_err(|e| wrong(&e))?;
+        let certificate = CertificateDer::from_pem_file(pki.join(format!("{client}.crt"))).map_err(|e| wrong(&e))?;
+        let key = PrivateKeyDer::from_pem_file(pki.join(format!("{client}.key"))).map_err(|e| wrong(&e))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -19,8 +19,8 @@ const TABLES: [(&str, &str); 6] =
 /// Where containerd keeps a folder for each sandbox, below the folder of Kubernetes.
 const SANDBOXES: &str = "containerd/io.containerd.grpc.v1.cri/sandboxes";
 /// What a data root holds; a folder with something else in it is not ours to remove.
-const OURS: [&str; 15] = [
-    "store", "current", "models", "pki", "kubernetes", "volumes", "logs", "identity", "lock", "run", "node.db", "secrets", "settings.toml", "trust", "journal",
+const OURS: [&str; 16] = [
+    "cluster", "store", "current", "models", "pki", "kubernetes", "volumes", "logs", "identity", "lock", "run", "node.db", "secrets", "settings.toml", "trust", "journal",
 ];
 
 /// True when every name in the data root is one that a node makes there (or one of its own files beside them).

@@ -4,11 +4,13 @@
 
 use super::board::{self, Board};
 use super::provider::HostProvider;
-use super::settings::Settings;
+use super::hosts::{HostKeeper, balance};
+use super::settings::{API_PORT, SERVICE_IP, Settings};
 use super::up::Node;
 use crate::config::Resolved;
 use crate::enroll::edge::{Edge, Handle, Options as EdgeOptions};
 use crate::enroll::protocol::Report as UpstreamReport;
+use crate::join::{self, door::Door};
 use crate::operate;
 use crate::payload::Payload;
 use crate::setup::{Invitation, Options as PageOptions, Page};
@@ -52,12 +54,14 @@ impl Service {
         let upstream = self.start_enrollment(&mut beside);
         self.start_page(&mut beside, upstream, invite)?;
         let layout = self.settings.layout.clone();
+        let kubernetes = self.payload.kubernetes_version().unwrap_or_default();
         let node = Node::new(self.settings, self.payload, board.clone(), stop.clone());
         let (policy, settings, until) = (node.policy.clone(), node.settings.clone(), beside.stop());
         beside.start("network-policy", async move {
             tokio::select! { () = policy.run(settings) => {}, () = until.cancelled() => {} }
             Ok(())
         });
+        start_hosts(&mut beside, &node, kubernetes).await?;
         let operating = start_operating(&mut beside, &node, self.wanted);
         let result = tokio::select! {
             result = node.run() => result,
@@ -113,6 +117,46 @@ impl Service {
     }
 }
 
+/// Starts what looks after the other hosts, and the door or the way that this host's place asks for.
+async fn start_hosts(beside: &mut Tasks, node: &Node, kubernetes: String) -> Result<(), Problem> {
+    let (settings, hosts, until) = (node.settings.clone(), node.hosts.clone(), beside.stop());
+    let ready = node.ready.clone();
+    beside.start("hosts", async move {
+        // A control plane has nobody to ask before its own API server runs; any other host asks those there are.
+        let alone = settings.place.control;
+        let work = async {
+            if alone {
+                ready.cancelled().await;
+            }
+            hosts.run(settings).await;
+        };
+        tokio::select! { () = work => {}, () = until.cancelled() => {} }
+        Ok(())
+    });
+    let s = &node.settings;
+    let bind = |what: &'static str, address: SocketAddr| async move {
+        tokio::net::TcpListener::bind(address).await.map_err(|e| Problem::new("HST-104", format!("{what} cannot listen at {address}"), e.to_string(), "end the program that uses this port, then start again"))
+    };
+    let until = beside.stop();
+    if !s.place.control {
+        let listener = bind("the way to the API servers", ([127, 0, 0, 1], API_PORT).into()).await?;
+        let targets = node.hosts.targets.subscribe();
+        beside.start("api-way", async move {
+            tokio::select! { () = balance::serve(listener, targets) => {}, () = until.cancelled() => {} }
+            Ok(())
+        });
+        return Ok(());
+    }
+    let listener = bind("the door for joining hosts", ([0, 0, 0, 0], join::PORT).into()).await?;
+    let keeper = Arc::new(HostKeeper { settings: s.clone(), hosts: node.hosts.clone() });
+    let door = Door { pki: s.layout.pki(), kubeconfig: s.layout.admin_kubeconfig(), api: (SERVICE_IP, API_PORT), kubernetes, keeper };
+    beside.start("join-door", async move {
+        tokio::select! { () = door.serve(listener) => {}, () = until.cancelled() => {} }
+        Ok(())
+    });
+    Ok(())
+}
+
 /// Starts the reconciler, which begins when the node is ready, and what carries its report to the board.
 /// The token that is returned ends the reconciler; it ends by itself when the node stops.
 fn start_operating(beside: &mut Tasks, node: &Node, wanted: Resolved) -> CancellationToken {
@@ -122,7 +166,12 @@ fn start_operating(beside: &mut Tasks, node: &Node, wanted: Resolved) -> Cancell
     let layout = node.settings.layout.clone();
     let context = operate::Context { kubeconfig: layout.admin_kubeconfig(), layout, settings: wanted, report, stop: stop.clone() };
     let (ready, until) = (node.ready.clone(), beside.stop());
+    let home = node.settings.place.is_home();
     beside.start("reconciler", async move {
+        if !home {
+            until.cancelled().await;
+            return Ok(());
+        }
         let _settings = settings; // the wish does not change while the process runs, but somebody must hold it
         tokio::select! {
             () = ready.cancelled() => operate::run(context).await,

@@ -1,5 +1,6 @@
 //! What one node is made of, resolved: everything that its rendered configuration depends on.
 
+use crate::config::Place;
 use crate::config::layout::Layout;
 pub use crate::manifests::network::{DNS_IP, POD_CIDR, SERVICE_CIDR};
 use std::net::Ipv4Addr;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub node_ip: Ipv4Addr,
     /// The operator named the address: it is kept even when the host loses it.
     pub node_ip_given: bool,
+    /// Its place among the hosts of its cluster.
+    pub place: Place,
     /// Control groups of this host.
     pub cgroups: CgroupVersion,
     /// True where the host may not lower an oom_score_adj (no CAP_SYS_RESOURCE).
@@ -39,8 +42,6 @@ pub struct Settings {
 pub const API_PORT: u16 = 6443;
 /// Address of the service `kubernetes.default`.
 pub const SERVICE_IP: Ipv4Addr = Ipv4Addr::new(10, 43, 0, 1);
-/// Address range of this node's pods, out of the cluster's.
-pub const NODE_POD_CIDR: &str = "10.42.0.0/24";
 /// The bridge that pods hung on in an earlier layout of the network.
 pub const OLD_BRIDGE: &str = "antihate-pods";
 /// The image that holds a pod's namespaces.
@@ -63,6 +64,11 @@ pub fn service_network() -> (Ipv4Addr, u8) {
 }
 
 impl Settings {
+    /// Credentials with which the host process asks the API server: a control plane's owner, or a joined host.
+    pub fn kubeconfig(&self) -> PathBuf {
+        if self.place.control { self.layout.admin_kubeconfig() } else { self.layout.host_kubeconfig() }
+    }
+
     /// Path of a file in the payload.
     pub fn program(&self, name: &str) -> PathBuf {
         self.payload.join(name)
@@ -87,6 +93,6 @@ mod tests {
     #[test]
     fn the_api_servers_service_has_the_address_that_the_stack_expects() {
         assert_eq!(SERVICE_IP.to_string(), crate::manifests::network::API_IP);
-        assert!(NODE_POD_CIDR.starts_with("10.42.") && POD_CIDR == "10.42.0.0/16");
+        assert!(crate::config::place::pod_range(7).starts_with("10.42.") && POD_CIDR == "10.42.0.0/16");
     }
 }

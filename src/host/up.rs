@@ -5,13 +5,16 @@
 
 use super::board::{self, Board};
 use super::kubernetes::{self, Running};
+use super::hosts::{self, Hosts, moving};
 use super::policy::{Enforcer, filter};
 use super::probe::Tls;
 use super::settings::{API_PORT, SERVICE_IP, Settings};
 use super::{check, heal, images, prepare, stop, survey};
 use crate::payload::{self, Payload};
 use crate::pki::cluster::{self, ClusterNames};
+use crate::config::place::Datastore;
 use crate::pki::encryption;
+use crate::pki::joined;
 use crate::process::memory;
 use crate::status::{Component, Problem, StepState};
 use chrono::Utc;
@@ -37,6 +40,8 @@ pub struct Node {
     pub policy: Enforcer,
     /// Cancelled when the node ended in order to start again: a damaged part is to be made anew, or the world has changed.
     pub again: CancellationToken,
+    /// The other hosts of the cluster; somebody must look after them.
+    pub hosts: Hosts,
     running: Arc<Mutex<Option<Running>>>,
 }
 
@@ -56,7 +61,8 @@ pub struct Keys {
 impl Node {
     /// A node that has not begun.
     pub fn new(settings: Settings, payload: Payload, board: Board, stop: CancellationToken) -> Node {
-        Node { settings: Arc::new(settings), payload: Arc::new(payload), board, stop, ready: CancellationToken::new(), policy: Enforcer::new(), again: CancellationToken::new(), running: Arc::default() }
+        let hosts = Hosts::new(&settings);
+        Node { hosts, settings: Arc::new(settings), payload: Arc::new(payload), board, stop, ready: CancellationToken::new(), policy: Enforcer::new(), again: CancellationToken::new(), running: Arc::default() }
     }
 
     /// Brings the node up and keeps it so until stop is asked for; then ends everything in order.
@@ -71,6 +77,12 @@ impl Node {
                 Ok(())
             }
             () = self.upkeep() => {
+                pods_go_on = true;
+                self.again.cancel();
+                Ok(())
+            }
+            () = self.hosts.regroup.cancelled() => {
+                tracing::info!("the cluster is another one now: the components start anew; pods go on");
                 pods_go_on = true;
                 self.again.cancel();
                 Ok(())
@@ -94,9 +106,15 @@ impl Node {
         let prepared = self.until_done("prepare", || self.prepare()).await?;
         let unpacked = self.until_done("unpack", || self.unpack(&prepared)).await?;
         let keys = self.until_done("keys", || self.keys(&unpacked)).await?;
+        if self.settings.place.datastore == Datastore::Moving {
+            self.until_done("kubernetes", || self.move_datastore()).await?;
+            self.hosts.regroup.cancel();
+            std::future::pending::<()>().await;
+        }
         // A new cluster has no pods that wait for images, and the import would take the processors from what makes the node Ready.
         // An old one starts its pods as soon as it can, so that what its runtime lost must come back beside the start.
-        let new = !heal::database(&self.settings.layout).exists();
+        let layout = &self.settings.layout;
+        let new = !heal::database(layout).exists() && !layout.etcd().join("member").exists();
         let (kubernetes, images) = (|| self.kubernetes(&keys), || self.images(&keys));
         if new {
             self.until_done("kubernetes", kubernetes).await?;
@@ -179,7 +197,32 @@ impl Node {
         .await
     }
 
-    async fn keys(&self, _: &Unpacked) -> Result<Keys, Problem> {
+    async fn move_datastore(&self) -> Result<(), Problem> {
+        self.running("kubernetes", None, "moving the cluster's objects from SQLite to etcd");
+        let copied = self.blocking(|node| moving::copy(&node.settings)).await?;
+        tracing::info!(objects = copied, "the cluster's objects lie in etcd now");
+        Ok(())
+    }
+
+    async fn keys(&self, unpacked: &Unpacked) -> Result<Keys, Problem> {
+        if self.settings.place.control { self.own_keys(unpacked).await } else { self.given_keys().await }
+    }
+
+    /// Of a joined host: new ones are asked for where they are due, and the present ones serve as long as they hold.
+    async fn given_keys(&self) -> Result<Keys, Problem> {
+        let s = &self.settings;
+        let renewed = if hosts::is_due(s, time::OffsetDateTime::now_utc()) { Some(hosts::renew(s).await) } else { None };
+        let failed = |what: &dyn std::error::Error| Problem::new("KEY-102", what.to_string(), std::error::Error::source(what).map(|e| e.to_string()).unwrap_or_default(), "take this host off with `antihate reset` and join it again");
+        joined::ensure(&s.layout.pki(), API_PORT).map_err(|e| failed(&e))?;
+        self.running("keys", None, match renewed {
+            Some(Ok(())) => "renewed".into(),
+            Some(Err(problem)) => format!("could not be renewed yet: {}", problem.cause),
+            None => "were given at the join".to_string(),
+        });
+        Ok(Keys { tls: Tls::with(&s.layout.pki(), "host").map_err(|e| failed(&e))? })
+    }
+
+    async fn own_keys(&self, _: &Unpacked) -> Result<Keys, Problem> {
         self.blocking(|node| {
             let s = &node.settings;
             let names = ClusterNames { node: s.node.clone(), node_ip: s.node_ip, service_ip: SERVICE_IP, api_port: API_PORT };
@@ -223,6 +266,14 @@ impl Node {
         Err(Problem::new("KUB-203", "the node does not become Ready", "the kubelet does not report it", "read `antihate logs kubelet`"))
     }
 
+    /// The stack is the first host's matter: this one is healthy when its own components are.
+    fn joined_steps(&self, well: bool) {
+        self.board.step("apply", StepState::Done, "the first host looks after the stack");
+        let state = if well { StepState::Done } else { StepState::Running { percent: None, attempt: 1 } };
+        self.board.step("healthy", state, "every component of this host answers");
+        self.board.change(|status| status.healthy = well);
+    }
+
     async fn wait_for(&self, keys: &Keys, name: &str, limit: Duration) -> Result<(), Problem> {
         let deadline = tokio::time::Instant::now() + limit;
         loop {
@@ -263,7 +314,12 @@ impl Node {
                 all.push(Component { name: name.into(), place: "host".into(), healthy: asked.is_ok(), detail, restarts: state.restarts, since: Utc::now() });
             }
             all.push(self.policy.component());
+            all.extend(self.hosts.component());
+            let well = all.iter().all(|c| c.healthy);
             self.board.components(true, all);
+            if !self.settings.place.is_home() {
+                self.joined_steps(well);
+            }
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
     }

@@ -3,7 +3,7 @@
 
 use super::up::Node;
 use super::{check, facts, survey};
-use crate::pki::cluster;
+use crate::pki::{cluster, joined};
 use chrono::{DateTime, TimeDelta, Utc};
 use nix::time::{ClockId, clock_gettime};
 use std::net::Ipv4Addr;
@@ -74,7 +74,8 @@ impl Node {
     }
 
     fn due(&self, now: DateTime<Utc>) -> bool {
-        time::OffsetDateTime::from_unix_timestamp(now.timestamp()).is_ok_and(|now| cluster::is_due(&self.settings.layout.pki(), now))
+        let s = &self.settings;
+        time::OffsetDateTime::from_unix_timestamp(now.timestamp()).is_ok_and(|now| if s.place.control { cluster::is_due(&s.layout.pki(), now) } else { joined::is_due(&s.layout.pki(), now) })
     }
 
     /// Whether the step that makes the keys is done in this run.

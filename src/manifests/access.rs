@@ -20,6 +20,7 @@ pub fn objects() -> Vec<Value> {
     all.extend(observer_role());
     all.extend(dns_role());
     all.extend(people());
+    all.extend(hosts());
     all
 }
 
@@ -53,6 +54,24 @@ fn people() -> Vec<Value> {
         bind("antihate:operator", groups::OPERATOR, "antihate:operator"),
         bind("antihate:operator-view", groups::OPERATOR, "view"),
         bind("antihate:viewer", groups::VIEWER, "view"),
+    ]
+}
+
+/// What the host processes of joined hosts may do: look at what network policies, the mesh and their own health depend on.
+fn hosts() -> Vec<Value> {
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["pods", "namespaces", "nodes"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["get", "list", "watch"]},
+    ]);
+    let list = json!([{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["antihate-hosts"], "verbs": ["get"]}]);
+    let group = json!([{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "antihate:hosts"}]);
+    let role = |kind: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": "antihate:hosts"});
+    let at = "rbac.authorization.k8s.io/v1";
+    vec![
+        object(at, "ClusterRole", None, "antihate:hosts", &[], json!({ "rules": rules })),
+        object(at, "ClusterRoleBinding", None, "antihate:hosts", &[], json!({"subjects": group, "roleRef": role("ClusterRole")})),
+        object(at, "Role", Some("kube-system"), "antihate:hosts", &[], json!({ "rules": list })),
+        object(at, "RoleBinding", Some("kube-system"), "antihate:hosts", &[], json!({"subjects": group, "roleRef": role("Role")})),
     ]
 }
 

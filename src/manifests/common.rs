@@ -1,6 +1,7 @@
 //! Builders that several objects share: metadata, services, restricted containers, probes.
 
 use crate::config::Share;
+use crate::config::place::{Pool, TAINT};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -110,6 +111,23 @@ fn probe(question: &Value, period: u32, failures: u32) -> Value {
     probe
 }
 
+/// The guide's node pool for what runs in a namespace.
+fn pool(namespace: &str) -> Pool {
+    match namespace {
+        STORAGE => Pool::Database,
+        ANALYZERS => Pool::Analysis,
+        _ => Pool::General,
+    }
+}
+
+/// Databases and analyzers may run on hosts that are kept for them.
+fn tolerations(pool: Pool) -> Vec<Value> {
+    match pool {
+        Pool::General => vec![],
+        own => vec![json!({"key": TAINT, "operator": "Equal", "value": own.as_str(), "effect": "NoSchedule"})],
+    }
+}
+
 impl Workload<'_> {
     fn container(&self) -> Value {
         let s = self.share;
@@ -153,6 +171,7 @@ impl Workload<'_> {
                 volumes.push(volume);
             }
         }
+        let pool = pool(self.namespace);
         let mut hash = Sha256::new();
         self.depends_on.iter().for_each(|v| hash.update(v.to_string()));
         json!({
@@ -164,6 +183,8 @@ impl Workload<'_> {
                 "serviceAccountName": self.account,
                 "automountServiceAccountToken": self.api,
                 "enableServiceLinks": false,
+                "nodeSelector": {pool.label(): "true"},
+                "tolerations": tolerations(pool),
                 "terminationGracePeriodSeconds": self.grace,
                 "securityContext": {
                     "runAsNonRoot": true,

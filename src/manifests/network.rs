@@ -2,6 +2,12 @@
 
 /// Addresses of pods.
 pub const POD_CIDR: &str = "10.42.0.0/16";
+
+/// Whether this is an address of a pod, or of a host on the mesh between hosts.
+pub fn is_pod(address: std::net::Ipv4Addr) -> bool {
+    address.octets()[..2] == [10, 42]
+}
+
 /// Addresses of services.
 pub const SERVICE_CIDR: &str = "10.43.0.0/16";
 /// The API server's service: the first address.

@@ -69,7 +69,7 @@ pub fn objects(resolved: &Resolved) -> Vec<Value> {
 }
 
 fn persistent(v: &Volume, resolved: &Resolved) -> Value {
-    let spec = json!({
+    let mut spec = json!({
         "capacity": {"storage": NOMINAL},
         "accessModes": [v.mode],
         "persistentVolumeReclaimPolicy": "Retain",
@@ -77,6 +77,11 @@ fn persistent(v: &Volume, resolved: &Resolved) -> Value {
         "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": v.namespace, "name": v.claim},
         "hostPath": {"path": resolved.host.data.join(v.folder), "type": "Directory"},
     });
+    // What is written lies on one host; models are the same on all of them.
+    if let Some(home) = resolved.home.as_ref().filter(|_| v.mode != "ReadOnlyMany") {
+        let there = json!([{"key": "kubernetes.io/hostname", "operator": "In", "values": [home]}]);
+        spec["nodeAffinity"] = json!({"required": {"nodeSelectorTerms": [{"matchExpressions": there}]}});
+    }
     object("v1", "PersistentVolume", None, v.name, &[], json!({ "spec": spec }))
 }
 

@@ -70,6 +70,11 @@ impl Payload {
         (0..all.len()).filter(|&at| !replaced(at)).map(|at| all[at]).collect()
     }
 
+    /// Version of the Kubernetes that is carried.
+    pub fn kubernetes_version(&self) -> Option<String> {
+        self.items(Kind::Kubernetes).into_iter().find(|i| i.entry.name == "kubernetes").map(|i| i.entry.version.clone())
+    }
+
     /// Reads and checks every entry of every part, on all processors. `progress` hears the bytes read so far and their
     /// total. Returns the total.
     pub fn verify(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<u64, PackError> {

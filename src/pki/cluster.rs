@@ -36,7 +36,7 @@ pub struct ClusterNames {
 }
 
 /// Life of a leaf certificate.
-const LIFE: Duration = Duration::days(365);
+pub const LIFE: Duration = Duration::days(365);
 
 /// Files and names of the two authorities.
 pub(super) const AUTHORITIES: [(&str, &str); 2] = [("ca", "antihate-cluster"), ("front-proxy-ca", "antihate-front-proxy")];
@@ -55,6 +55,7 @@ pub fn leaves(names: &ClusterNames) -> Vec<Leaf> {
     api.extend([names.node.clone(), names.node_ip.to_string(), names.service_ip.to_string()]);
     let mut serving = local();
     serving.extend([names.node.clone(), names.node_ip.to_string()]);
+    let member = [local(), vec![ETCD.to_string(), names.node_ip.to_string()]].concat();
     let node_user = format!("system:node:{}", names.node);
     vec![
         leaf("apiserver", "kube-apiserver", None, api, true, false),
@@ -66,8 +67,25 @@ pub fn leaves(names: &ClusterNames) -> Vec<Leaf> {
         leaf("scheduler", "system:kube-scheduler", None, vec![], false, true),
         leaf("kube-proxy", "system:kube-proxy", None, vec![], false, true),
         leaf("admin", "antihate-admin", Some("system:masters"), vec![], false, true),
+        leaf("etcd", ETCD, None, member, true, true),
+        leaf("etcd-client", "kube-apiserver", None, vec![ETCD.to_string()], false, true),
     ]
 }
+
+/// Files of the leaves that a host without a control plane has, beside `host`.
+const OF_EVERY_HOST: [&str; 3] = ["kubelet-server", "kubelet", "kube-proxy"];
+
+/// The leaves of a joined host without a control plane; `host` is what its host process asks the API server with.
+pub fn joined_leaves(names: &ClusterNames) -> Vec<Leaf> {
+    let mut all: Vec<Leaf> = leaves(names).into_iter().filter(|l| OF_EVERY_HOST.contains(&l.file.as_str())).collect();
+    all.push(leaf("host", &format!("antihate:host:{}", names.node), Some(HOSTS), vec![], false, true));
+    all
+}
+
+/// Name in the certificates of etcd's members and of their one client.
+pub const ETCD: &str = "antihate-etcd";
+/// Group of the host processes of joined hosts.
+pub const HOSTS: &str = "antihate:hosts";
 
 /// Which leaves also get a kubeconfig.
 pub const KUBECONFIGS: [&str; 5] = ["kubelet", "controller-manager", "scheduler", "kube-proxy", "admin"];
@@ -88,17 +106,23 @@ pub fn ensure(dir: &Path, names: &ClusterNames, now: OffsetDateTime) -> Result<V
     if front.ensure(dir, &client, LIFE, now)? {
         made.push(client.file);
     }
-    let trusted = read(dir, "trust", "crt")?;
-    for user in KUBECONFIGS {
-        let path = dir.join(format!("{user}.kubeconfig"));
-        let text = kubeconfig(user, &trusted, &read(dir, user, "crt")?, &read(dir, user, "key")?, &format!("127.0.0.1:{}", names.api_port));
-        files::replace_if_changed(&path, text.as_bytes(), 0o600).map_err(|source| PkiError::File { path, source })?;
-    }
+    kubeconfigs(dir, &KUBECONFIGS, names.api_port)?;
     service_account_key(dir, &mut made)?;
     if encryption::ensure(dir)? {
         made.push("encryption".into());
     }
     Ok(made)
+}
+
+/// Writes a kubeconfig for each of `users` out of its certificate and what is trusted.
+pub(super) fn kubeconfigs(dir: &Path, users: &[&str], api_port: u16) -> Result<(), PkiError> {
+    let trusted = read(dir, "trust", "crt")?;
+    for user in users {
+        let path = dir.join(format!("{user}.kubeconfig"));
+        let text = kubeconfig(user, &trusted, &read(dir, user, "crt")?, &read(dir, user, "key")?, &format!("127.0.0.1:{api_port}"));
+        files::replace_if_changed(&path, text.as_bytes(), 0o600).map_err(|source| PkiError::File { path, source })?;
+    }
+    Ok(())
 }
 
 /// A kubeconfig for a person: `user` in `group`, for a client that reaches the API server at `server` (`HOST:PORT`). Nobody can take
@@ -118,7 +142,7 @@ pub fn is_due(dir: &Path, now: OffsetDateTime) -> bool {
     rotation::is_due(dir) || leaves.chain(authorities).any(|(file, rest)| !read(dir, &file, "crt").is_ok_and(|pem| kit::holds(&pem, rest, now)))
 }
 
-fn read(dir: &Path, name: &str, ending: &str) -> Result<String, PkiError> {
+pub(super) fn read(dir: &Path, name: &str, ending: &str) -> Result<String, PkiError> {
     let path = dir.join(format!("{name}.{ending}"));
     std::fs::read_to_string(&path).map_err(|source| PkiError::File { path, source })
 }
@@ -163,7 +187,7 @@ mod tests {
         assert!(ensure(dir.path(), &names(), now).unwrap().len() > 10);
         assert_eq!(ensure(dir.path(), &names(), now).unwrap(), Vec::<String>::new());
         let moved = ClusterNames { node_ip: [10, 9, 0, 3].into(), ..names() };
-        assert_eq!(ensure(dir.path(), &moved, now).unwrap(), ["apiserver", "kubelet-server"]);
+        assert_eq!(ensure(dir.path(), &moved, now).unwrap(), ["apiserver", "kubelet-server", "etcd"]);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 pub mod cluster;
 pub mod encryption;
 pub mod enroll;
+pub mod joined;
 pub mod kit;
 pub mod page;
 pub mod rotation;
+pub mod symbols;

@@ -41,7 +41,7 @@ pub(in crate::enroll) struct Link {
 impl Link {
     /// Connects; with an identity the node proves who it is. A certificate that is only out of date is asked for the time.
     pub(in crate::enroll) async fn open(to: Target<'_>, identity: Option<(&DeviceKey, &str)>, options: &Options) -> Result<Link, Refusal> {
-        let trust = Trust { pin: to.pin, identity, clock_offset_s: options.clock_offset_s, any_time: false };
+        let trust = Trust { pin: &to.pin, identity, clock_offset_s: options.clock_offset_s, any_time: false };
         match open(to, &trust).await {
             Err(Failed::Time) => Err(skew(to, options).await?),
             Err(Failed::Refused(refusal)) => Err(refusal),
@@ -128,7 +128,7 @@ async fn reach(to: Target<'_>, hub: &str) -> Result<TcpStream, Refusal> {
 
 /// Asks the hub for the time, over a connection that proves its key but not its dates; sends nothing else.
 async fn skew(to: Target<'_>, options: &Options) -> Result<Refusal, Refusal> {
-    let trust = Trust { pin: to.pin, identity: None, clock_offset_s: options.clock_offset_s, any_time: true };
+    let trust = Trust { pin: &to.pin, identity: None, clock_offset_s: options.clock_offset_s, any_time: true };
     let hub = format!("{}:{}", to.host, to.port);
     let mut link = open(to, &trust).await.map_err(|failed| match failed {
         Failed::Refused(refusal) => refusal,

@@ -12,7 +12,7 @@ const LOG_CAP: u64 = 1 << 20;
 
 /// Closes the addresses of this node's pods, as far as no rules of an earlier process speak of them; blocks.
 pub fn base(s: &Settings) -> Result<(), Problem> {
-    write(s, &policy::base(&ranges()))
+    write(s, &policy::base(&ranges(s)))
 }
 
 /// Puts the rules in force in one transaction, whatever was there before; blocks.

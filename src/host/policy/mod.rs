@@ -9,7 +9,7 @@ pub mod claims;
 pub mod filter;
 mod rounds;
 
-use super::settings::{NODE_POD_CIDR, Settings};
+use super::settings::Settings;
 use crate::cluster::Cluster;
 use crate::policy::Net;
 use crate::status::{Component, Problem};
@@ -73,7 +73,7 @@ impl Enforcer {
     pub async fn run(&self, settings: Arc<Settings>) {
         self.served.cancelled().await;
         loop {
-            let problem = match Cluster::connect(&settings.layout.admin_kubeconfig()).await {
+            let problem = match Cluster::connect(&settings.kubeconfig()).await {
                 Ok(cluster) => rounds::keep(self, &settings, &cluster).await,
                 Err(e) => e.problem(),
             };
@@ -102,8 +102,8 @@ impl Enforcer {
 }
 
 /// Addresses that pods of this node have.
-pub fn ranges() -> Vec<Net> {
-    vec![NODE_POD_CIDR.parse().expect("a constant block")]
+pub fn ranges(settings: &Settings) -> Vec<Net> {
+    vec![settings.place.pod_range().parse().expect("a block")]
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ impl Rounds<'_> {
     }
 
     async fn write(&mut self, world: &World) -> Result<(), Problem> {
-        let rules = policy::decide(world, &ranges());
+        let rules = policy::decide(world, &ranges(self.settings));
         let local: Vec<&Pod> = world.pods.iter().filter(|p| p.local).collect();
         let detail = format!("{} pods, {} policies", local.len(), world.policies.len());
         let same = self.written.as_ref().is_some_and(|(written, at)| *written == rules && at.elapsed() < HEAL);

@@ -1,5 +1,6 @@
 //! The command line of every component, in the order in which they are started.
 
+use crate::config::place::{self, Datastore};
 use crate::host::settings::{API_PORT, POD_CIDR, SERVICE_CIDR, Settings};
 use std::path::PathBuf;
 
@@ -16,24 +17,36 @@ pub struct Component {
     pub grace_s: u64,
 }
 
-fn component(s: &Settings, name: &'static str, grace_s: u64, args: Vec<String>) -> Component {
+pub(in crate::host) fn component(s: &Settings, name: &'static str, grace_s: u64, args: Vec<String>) -> Component {
     Component { name, program: s.program("kubernetes"), args, grace_s }
 }
 
 /// All components in starting order.
 pub fn all(s: &Settings) -> Vec<Component> {
-    vec![
-        component(s, "kine", 5, kine(s)),
-        component(s, "containerd", 10, vec!["--config".into(), s.etc("containerd.toml").display().to_string()]),
-        component(s, "kube-apiserver", 15, apiserver(s)),
-        component(s, "kube-controller-manager", 5, controller_manager(s)),
-        component(s, "kube-scheduler", 5, scheduler(s)),
-        component(s, "kubelet", 10, kubelet(s)),
-        component(s, "kube-proxy", 5, vec![format!("--config={}", s.etc("kube-proxy.yaml").display())]),
-    ]
+    let mut all = Vec::new();
+    if s.place.control {
+        all.push(datastore(s));
+    }
+    all.push(component(s, "containerd", 10, vec!["--config".into(), s.etc("containerd.toml").display().to_string()]));
+    if s.place.control {
+        all.push(component(s, "kube-apiserver", 15, apiserver(s)));
+        all.push(component(s, "kube-controller-manager", 5, controller_manager(s)));
+        all.push(component(s, "kube-scheduler", 5, scheduler(s)));
+    }
+    all.push(component(s, "kubelet", 10, kubelet(s)));
+    all.push(component(s, "kube-proxy", 5, vec![format!("--config={}", s.etc("kube-proxy.yaml").display())]));
+    all
 }
 
-/// The datastore: SQLite, every commit synced to disk.
+/// The component that keeps the cluster's objects on this host.
+pub fn datastore(s: &Settings) -> Component {
+    match s.place.datastore {
+        Datastore::Kine | Datastore::Moving => component(s, "kine", 5, kine(s)),
+        Datastore::Etcd => component(s, "etcd", 10, super::etcd::command(s)),
+    }
+}
+
+/// The datastore of one control plane: SQLite, every commit synced to disk.
 fn kine(s: &Settings) -> Vec<String> {
     let db = s.layout.kubernetes().join("kine").join("state.db");
     let endpoint =
@@ -46,11 +59,10 @@ fn kine(s: &Settings) -> Vec<String> {
 
 fn apiserver(s: &Settings) -> Vec<String> {
     let pki = |f: &str| s.layout.pki().join(f).display().to_string();
-    vec![
+    let mut args = vec![
         format!("--advertise-address={}", s.node_ip),
         "--bind-address=0.0.0.0".into(),
         format!("--secure-port={API_PORT}"),
-        format!("--etcd-servers=unix://{}", s.layout.kine_socket().display()),
         format!("--service-cluster-ip-range={SERVICE_CIDR}"),
         "--authorization-mode=Node,RBAC".into(),
         "--enable-admission-plugins=NodeRestriction,DenyServiceExternalIPs".into(),
@@ -85,7 +97,12 @@ fn apiserver(s: &Settings) -> Vec<String> {
         "--profiling=false".into(),
         "--event-ttl=1h".into(),
         "--storage-media-type=application/vnd.kubernetes.protobuf".into(),
-    ]
+    ];
+    args.extend(match s.place.datastore {
+        Datastore::Kine | Datastore::Moving => vec![format!("--etcd-servers=unix://{}", s.layout.kine_socket().display())],
+        Datastore::Etcd => super::etcd::client(s),
+    });
+    args
 }
 
 fn serving(s: &Settings) -> [String; 4] {
@@ -111,7 +128,7 @@ fn controller_manager(s: &Settings) -> Vec<String> {
         format!("--cluster-signing-cert-file={}", pki("ca.crt")),
         format!("--cluster-signing-key-file={}", pki("ca.key")),
         "--use-service-account-credentials=true".into(),
-        "--leader-elect=false".into(),
+        format!("--leader-elect={}", s.place.elects()),
         "--allocate-node-cidrs=false".into(),
         format!("--cluster-cidr={POD_CIDR}"),
         format!("--service-cluster-ip-range={SERVICE_CIDR}"),
@@ -131,17 +148,16 @@ fn scheduler(s: &Settings) -> Vec<String> {
     args
 }
 
-/// The labels of the guide's pools: a single host carries all of them.
-const LABELS: &str = "node-type=general,antihate.io/pool-general=true,antihate.io/pool-analysis=true,antihate.io/pool-database=true";
-
 fn kubelet(s: &Settings) -> Vec<String> {
-    vec![
+    let mut args = vec![
         format!("--config={}", s.etc("kubelet.yaml").display()),
         format!("--kubeconfig={}", s.layout.pki().join("kubelet.kubeconfig").display()),
         format!("--root-dir={}", s.layout.kubernetes().join("kubelet").display()),
         format!("--cert-dir={}", s.layout.kubernetes().join("kubelet").join("pki").display()),
         format!("--hostname-override={}", s.node),
         format!("--node-ip={}", s.node_ip),
-        format!("--node-labels={LABELS}"),
-    ]
+        format!("--node-labels={}", place::labels(&s.place.pools).join(",")),
+    ];
+    args.extend(place::taint(&s.place.pools).map(|taint| format!("--register-with-taints={taint}")));
+    args
 }

@@ -38,7 +38,7 @@ anonymous:
     .into()
 }
 
-/// One scheduler needs no election.
+/// One scheduler needs no election; of several one acts.
 pub fn scheduler(s: &Settings) -> String {
     format!(
         "apiVersion: kubescheduler.config.k8s.io/v1
@@ -46,8 +46,9 @@ kind: KubeSchedulerConfiguration
 clientConnection:
   kubeconfig: {}
 leaderElection:
-  leaderElect: false
+  leaderElect: {}
 ",
-        s.layout.pki().join("scheduler.kubeconfig").display()
+        s.layout.pki().join("scheduler.kubeconfig").display(),
+        s.place.elects()
     )
 }

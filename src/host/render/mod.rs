@@ -2,6 +2,7 @@
 
 pub mod commands;
 pub mod control;
+pub mod etcd;
 pub mod node;
 
 use super::settings::Settings;
@@ -34,6 +35,7 @@ mod tests {
             node: "leaf".into(),
             node_ip: [192, 0, 2, 7].into(),
             node_ip_given: false,
+            place: crate::config::Place::alone(),
             cgroups: CgroupVersion::V2,
             restrict_oom: false,
             resolvers: vec!["192.0.2.53".parse().unwrap()],

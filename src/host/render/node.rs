@@ -1,6 +1,6 @@
 //! Configuration of what runs on every node: kubelet, kube-proxy, containerd, CNI.
 
-use crate::host::settings::{DNS_IP, NODE_POD_CIDR, PAUSE_IMAGE, POD_CIDR, Settings};
+use crate::host::settings::{DNS_IP, PAUSE_IMAGE, POD_CIDR, Settings};
 use serde_json::json;
 
 /// Name of the CNI network; also names what it leaves behind.
@@ -140,7 +140,7 @@ pub fn cni(s: &Settings) -> String {
                 "type": "ptp", "ipMasq": true, "ipMasqBackend": "nftables",
                 "ipam": {
                     "type": "host-local", "dataDir": data,
-                    "ranges": [[{"subnet": NODE_POD_CIDR}]],
+                    "ranges": [[{"subnet": s.place.pod_range()}]],
                     "routes": [{"dst": "0.0.0.0/0"}],
                 },
             },

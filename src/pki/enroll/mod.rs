@@ -57,6 +57,12 @@ pub fn validity(cert: &[u8]) -> Option<(i64, i64)> {
     Some((parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp()))
 }
 
+/// The common name of a certificate's subject.
+pub fn common_name(cert: &[u8]) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(cert).ok()?;
+    parsed.subject().iter_common_name().next().and_then(|name| name.as_str().ok()).map(str::to_owned)
+}
+
 /// Reads the certificate of a node; `None` if it names none.
 pub fn node_certificate(cert: &[u8]) -> Option<NodeCertificate> {
     let (_, parsed) = X509Certificate::from_der(cert).ok()?;

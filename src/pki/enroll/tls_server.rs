@@ -1,7 +1,7 @@
 //! The hub's end of TLS 1.3: certificates of nodes are welcome, not needed; what they may do is decided by state.
 
 use super::{Error, NodeCertificate, authority::Authority, certificates, node_certificate, provider, validity};
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
@@ -20,8 +20,13 @@ impl Acceptor {
     /// A fresh certificate for `name`, signed by `authority`.
     pub fn new(authority: &Authority, name: &str) -> Result<Acceptor, Error> {
         let (chain, key) = authority.server(name)?;
+        Acceptor::of(&chain, PrivatePkcs8KeyDer::from(key.serialize_der()).into(), authority.root_pem())
+    }
+
+    /// Under a certificate of another family: chain and roots as PEM.
+    pub fn of(chain: &str, key: PrivateKeyDer<'static>, roots_pem: &str) -> Result<Acceptor, Error> {
         let mut roots = RootCertStore::empty();
-        for root in certificates(authority.root_pem())? {
+        for root in certificates(roots_pem)? {
             roots.add(root)?;
         }
         let inner = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
@@ -31,9 +36,19 @@ impl Acceptor {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_client_cert_verifier(Arc::new(ExpiredToo(inner)))
-            .with_single_cert(certificates(&chain)?, PrivatePkcs8KeyDer::from(key.serialize_der()).into())?;
+            .with_single_cert(certificates(chain)?, key)?;
         config.send_tls13_tickets = 0; // no resumption: each session has its own keying material
         Ok(Acceptor(tokio_rustls::TlsAcceptor::from(Arc::new(config))))
+    }
+
+    /// Shakes hands; returns the connection, its keying material and the common name in the client's certificate, if it showed one
+    /// that these roots vouch for.
+    pub async fn accept_named(&self, tcp: TcpStream, label: &[u8]) -> std::io::Result<(Stream, [u8; 32], Option<String>)> {
+        let stream = self.0.accept(tcp).await?;
+        let session = stream.get_ref().1;
+        let exporter = session.export_keying_material([0; 32], label, None).map_err(std::io::Error::other)?;
+        let name = session.peer_certificates().and_then(|chain| chain.first()).and_then(|c| super::common_name(c));
+        Ok((stream, exporter, name))
     }
 
     /// Shakes hands; returns the connection, its keying material and the node's certificate, if it showed one.

@@ -1,0 +1,53 @@
+//! The cluster's nodes, as an operator asks for them.
+
+use super::{Cluster, ClusterError, ObjectRef};
+use k8s_openapi::api::core::v1::Node;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+use std::net::Ipv4Addr;
+
+/// A node as it was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeSeen {
+    /// Its name.
+    pub name: String,
+    /// Its internal address, once its kubelet has told it.
+    pub address: Option<Ipv4Addr>,
+    /// Its kubelet reports that pods can run.
+    pub ready: bool,
+    /// New pods may come.
+    pub schedulable: bool,
+    /// Version of its kubelet.
+    pub version: String,
+}
+
+fn seen(node: &Node) -> NodeSeen {
+    let status = node.status.clone().unwrap_or_default();
+    let address = status.addresses.iter().flatten().find(|a| a.type_ == "InternalIP").and_then(|a| a.address.parse().ok());
+    let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
+    let schedulable = !node.spec.as_ref().and_then(|s| s.unschedulable).unwrap_or(false);
+    NodeSeen { name: node.name_any(), address, ready, schedulable, version: status.node_info.map(|i| i.kubelet_version).unwrap_or_default() }
+}
+
+fn object(name: &str) -> ObjectRef {
+    ObjectRef { api_version: "v1".into(), kind: "Node".into(), namespace: None, name: name.into() }
+}
+
+impl Cluster {
+    /// All nodes.
+    pub async fn nodes(&self) -> Result<Vec<NodeSeen>, ClusterError> {
+        let all = Api::<Node>::all(self.client.clone()).list(&ListParams::default()).await.map_err(|e| ClusterError::of(&object("*"), e))?;
+        Ok(all.items.iter().map(seen).collect())
+    }
+
+    /// One node; `None` where there is none.
+    pub async fn node(&self, name: &str) -> Result<Option<NodeSeen>, ClusterError> {
+        let found = Api::<Node>::all(self.client.clone()).get_opt(name).await.map_err(|e| ClusterError::of(&object(name), e))?;
+        Ok(found.as_ref().map(seen))
+    }
+
+    /// Removes a node from the cluster; one that is gone already is fine.
+    pub async fn delete_node(&self, name: &str) -> Result<(), ClusterError> {
+        self.delete(&object(name)).await
+    }
+}

@@ -1,0 +1,186 @@
+//! The hosts of the cluster, seen from this one: who they are, how they are reached, what is to be done when that changes.
+//!
+//! Each host looks at the list in the datastore every few seconds, keeps a copy of it, and makes the mesh fit. What changes how its
+//! components run makes them start anew; pods go on. A control plane also lets hosts in and sees that what the list says is so.
+
+pub mod balance;
+pub mod etcd;
+mod keeper;
+pub mod leave;
+pub mod moving;
+mod renewal;
+mod tend;
+
+pub use keeper::HostKeeper;
+pub use renewal::{is_due, renew};
+
+use super::render::commands;
+use super::settings::Settings;
+use super::{mesh, place};
+use crate::cluster::Cluster;
+use crate::config::Place;
+use crate::config::place::{Host, mesh_address};
+use crate::join::registry;
+use crate::status::{Component, Problem};
+use chrono::Utc;
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Its name among the components.
+pub const NAME: &str = "hosts";
+/// Between two looks at the list.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What others share with the task that looks after the hosts.
+#[derive(Clone)]
+pub struct Hosts {
+    /// Wakes it: the list has changed.
+    pub changed: Arc<Notify>,
+    /// Cancelled when the components are to start anew, because the cluster is another one now.
+    pub regroup: CancellationToken,
+    /// Where the API server is asked, best first; used by a host without a control plane.
+    pub targets: watch::Sender<Vec<SocketAddrV4>>,
+    health: watch::Sender<Option<Result<String, Problem>>>,
+}
+
+impl Hosts {
+    /// Of a host that begins.
+    pub fn new(settings: &Settings) -> Hosts {
+        let targets = watch::channel(targets(&settings.place)).0;
+        Hosts { changed: Arc::default(), regroup: CancellationToken::new(), targets, health: watch::channel(None).0 }
+    }
+
+    /// As one of the host's components; nothing while this host is alone.
+    pub fn component(&self) -> Option<Component> {
+        let (healthy, detail) = match self.health.borrow().clone()? {
+            Ok(detail) => (true, detail),
+            Err(problem) => (false, format!("{problem}: {}", problem.cause)),
+        };
+        Some(Component { name: NAME.into(), place: "host".into(), healthy, detail, restarts: 0, since: Utc::now() })
+    }
+
+    /// Looks after the hosts; ends by being dropped. A host that is alone waits until another one joins.
+    pub async fn run(&self, settings: Arc<Settings>) {
+        if !settings.place.is_joined() {
+            self.changed.notified().await;
+        }
+        let mut tended = tend::Tended::default();
+        loop {
+            let done = self.round(&settings, &mut tended).await;
+            let news = self.health.send_if_modified(|now| {
+                let new = Some(done.clone());
+                let changed = *now != new;
+                *now = new;
+                changed
+            });
+            if let (Err(problem), true) = (&done, news) {
+                tracing::warn!(problem = %problem.render(), "the hosts of the cluster");
+            }
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    async fn round(&self, settings: &Arc<Settings>, tended: &mut tend::Tended) -> Result<String, Problem> {
+        let listed = match self.listed(settings).await {
+            // While no control plane answers the mesh is kept as it was.
+            Err(silent) => {
+                mesh::apply(settings, &members(&settings.place)).await?;
+                return Err(silent);
+            }
+            Ok(listed) => listed,
+        };
+        let now = next(&place::load(&settings.layout)?, listed, &settings.node)?;
+        place::save(&settings.layout, &now)?;
+        self.targets.send_if_modified(|old| {
+            let new = targets(&now);
+            let changed = *old != new;
+            *old = new;
+            changed
+        });
+        if is_another_cluster(settings, &now) {
+            self.regroup.cancel();
+        }
+        let detail = mesh::apply(settings, &members(&now)).await?;
+        if now.control {
+            tended.round(settings, &now).await?;
+        }
+        Ok(format!("{} hosts, {detail}", now.hosts.len()))
+    }
+
+    /// The list in the datastore; one that was lost with the datastore is written anew from the copy of a control plane.
+    async fn listed(&self, settings: &Settings) -> Result<Vec<Host>, Problem> {
+        let cluster = Cluster::connect(&settings.kubeconfig()).await.map_err(|e| e.problem())?;
+        match registry::hosts(&cluster).await? {
+            Some(listed) if !listed.is_empty() => Ok(listed),
+            _ if settings.place.control => {
+                let copy = place::load(&settings.layout)?.hosts;
+                registry::change_hosts(&cluster, |hosts| {
+                    if hosts.is_empty() {
+                        *hosts = copy.clone();
+                    }
+                    Ok(hosts.clone())
+                })
+                .await
+            }
+            _ => Ok(settings.place.hosts.clone()),
+        }
+    }
+}
+
+/// This host's place after a look at the list.
+fn next(old: &Place, listed: Vec<Host>, node: &str) -> Result<Place, Problem> {
+    let gone = || Problem::new("HST-105", "this host was removed from its cluster", format!("no host {node} is in the cluster's list"), "Take it off with `antihate reset`; it may join again with a new code.");
+    let own = listed.iter().find(|h| h.name == node).cloned();
+    let own = if listed.is_empty() { None } else { Some(own.ok_or_else(gone)?) };
+    let (index, pools) = own.map_or((old.index, old.pools.clone()), |h| (h.index, h.pools));
+    Ok(Place { index, pools, hosts: listed, ..old.clone() })
+}
+
+/// Whether the components, as they run, do not fit the cluster any more.
+fn is_another_cluster(settings: &Settings, now: &Place) -> bool {
+    let then = Settings { place: now.clone(), ..settings.clone() };
+    settings.place.is_joined() != now.is_joined() || commands::all(settings) != commands::all(&then)
+}
+
+/// Where the API server is asked: control planes by their addresses, then by the mesh, which finds a host that has moved.
+fn targets(place: &Place) -> Vec<SocketAddrV4> {
+    let port = super::settings::API_PORT;
+    let plain = place.controls().map(|h| SocketAddrV4::new(h.address, port));
+    plain.chain(place.controls().map(|h| SocketAddrV4::new(mesh_address(h.index), port))).collect()
+}
+
+fn members(place: &Place) -> Vec<mesh::Member> {
+    place.hosts.iter().map(|h| mesh::Member { name: h.name.clone(), index: h.index, address: h.address, mesh_key: h.mesh_key.clone() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::place::Pool;
+
+    fn host(name: &str, index: u8, control: bool) -> Host {
+        Host { name: name.into(), index, address: [192, 0, 2, index + 1].into(), pools: [Pool::General].into(), control, mesh_key: String::new(), version: String::new() }
+    }
+
+    #[test]
+    fn a_host_follows_the_list_and_is_told_when_it_was_removed() {
+        let old = Place { index: 1, control: false, ..Place::alone() };
+        let now = next(&old, vec![host("a", 0, true), host("b", 1, false)], "b").unwrap();
+        assert!(now.is_joined() && now.pools == [Pool::General].into() && !now.control && now.home() == Some("a"));
+        assert_eq!(next(&old, vec![host("a", 0, true)], "b").unwrap_err().code, "HST-105");
+        assert_eq!(next(&old, Vec::new(), "b").unwrap(), old);
+    }
+
+    #[test]
+    fn the_api_server_is_asked_by_address_first_and_by_the_mesh_after_that() {
+        let place = Place { hosts: vec![host("a", 0, true), host("b", 1, false), host("c", 2, true)], ..Place::alone() };
+        let told: Vec<String> = targets(&place).iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["192.0.2.1:6443", "192.0.2.3:6443", "10.42.0.0:6443", "10.42.2.0:6443"]);
+    }
+}

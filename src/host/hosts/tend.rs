@@ -1,0 +1,84 @@
+//! What a control plane sees to, beside its own components: addresses that have changed, members of etcd that have caught up, nodes
+//! of hosts that were removed.
+
+use super::etcd;
+use crate::cluster::Cluster;
+use crate::cluster::nodes::NodeSeen;
+use crate::config::Place;
+use crate::config::place::{Datastore, Host};
+use crate::host::settings::Settings;
+use crate::join::registry;
+use crate::status::Problem;
+use std::sync::Arc;
+
+/// A round in so many looks asks for everything, whatever is known.
+const EVERY: u32 = 12;
+
+/// What was seen to.
+#[derive(Default)]
+pub struct Tended {
+    rounds: u32,
+    /// So many members of etcd have their vote.
+    voting: usize,
+}
+
+/// What is to be changed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// Hosts whose node has another address than the list says.
+    pub moved: Vec<Host>,
+    /// Nodes of hosts that do not belong to the cluster.
+    pub strange: Vec<String>,
+}
+
+/// Decides it.
+pub fn decide(hosts: &[Host], nodes: &[NodeSeen]) -> Changes {
+    let node = |h: &Host| nodes.iter().find(|n| n.name == h.name);
+    let moved = hosts.iter().filter_map(|h| Some(Host { address: node(h)?.address.filter(|a| *a != h.address)?, ..h.clone() })).collect();
+    let strange = nodes.iter().filter(|n| !hosts.iter().any(|h| h.name == n.name)).map(|n| n.name.clone()).collect();
+    Changes { moved, strange }
+}
+
+impl Tended {
+    /// Sees to it.
+    pub async fn round(&mut self, settings: &Arc<Settings>, now: &Place) -> Result<(), Problem> {
+        self.rounds += 1;
+        let controls = now.controls().count();
+        if now.datastore == Datastore::Etcd && settings.place.datastore == Datastore::Etcd && (self.voting != controls || self.rounds.is_multiple_of(EVERY)) {
+            let layout = settings.layout.clone();
+            let all = tokio::task::spawn_blocking(move || etcd::promote(&layout)).await.unwrap_or(Ok(false))?;
+            self.voting = if all { controls } else { 0 };
+        }
+        if now.hosts.is_empty() || !(self.rounds % 3 == 1) {
+            return Ok(());
+        }
+        let cluster = Cluster::connect(&settings.kubeconfig()).await.map_err(|e| e.problem())?;
+        let changes = decide(&now.hosts, &cluster.nodes().await.map_err(|e| e.problem())?);
+        for moved in changes.moved {
+            tracing::info!(host = %moved.name, address = %moved.address, "a host has another address");
+            registry::change_hosts(&cluster, |hosts| {
+                hosts.iter_mut().filter(|h| h.name == moved.name).for_each(|h| h.address = moved.address);
+                Ok(())
+            })
+            .await?;
+        }
+        for name in changes.strange {
+            tracing::warn!(node = %name, "a node of a host that does not belong to the cluster is removed");
+            cluster.delete_node(&name).await.map_err(|e| e.problem())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_follows_the_node_and_a_node_without_a_host_goes() {
+        let host = |name: &str, last: u8| Host { name: name.into(), index: last, address: [192, 0, 2, last].into(), pools: [].into(), control: false, mesh_key: String::new(), version: String::new() };
+        let node = |name: &str, last: Option<u8>| NodeSeen { name: name.into(), address: last.map(|l| [192, 0, 2, l].into()), ..NodeSeen::default() };
+        let changes = decide(&[host("a", 1), host("b", 2), host("c", 3)], &[node("a", Some(1)), node("b", Some(9)), node("c", None), node("x", Some(4))]);
+        assert_eq!(changes, Changes { moved: vec![Host { address: [192, 0, 2, 9].into(), ..host("b", 2) }], strange: vec!["x".into()] });
+    }
+}

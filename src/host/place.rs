@@ -1,0 +1,48 @@
+//! This host's place in its cluster, on disk: without the file it is alone.
+
+use crate::config::Place;
+use crate::config::layout::Layout;
+use crate::files;
+use crate::status::Problem;
+use std::path::PathBuf;
+
+fn file(layout: &Layout) -> PathBuf {
+    layout.cluster().join("place.json")
+}
+
+/// Reads it. A file that cannot be read is a problem and no lonely host: that one would begin a cluster of its own.
+pub fn load(layout: &Layout) -> Result<Place, Problem> {
+    let path = file(layout);
+    let wrong = |why: String| Problem::new("PLC-101", format!("{} cannot be read", path.display()), why, "Mend the file, or remove this host from its cluster with `antihate node remove` there, `antihate reset` here, and join it again.");
+    match std::fs::read(&path) {
+        Ok(raw) => serde_json::from_slice(&raw).map_err(|e| wrong(e.to_string())),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Place::alone()),
+        Err(e) => Err(wrong(e.to_string())),
+    }
+}
+
+/// Writes it; returns whether it changed.
+pub fn save(layout: &Layout, place: &Place) -> Result<bool, Problem> {
+    let path = file(layout);
+    let failed = |e: std::io::Error| Problem::new("PLC-102", format!("{} cannot be written", path.display()), e.to_string(), "See that the data root is writable and has free space.");
+    std::fs::create_dir_all(layout.cluster()).map_err(failed)?;
+    let text = serde_json::to_vec_pretty(place).expect("plain data");
+    files::replace_if_changed(&path, &text, 0o600).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_without_the_file_is_alone_and_one_with_a_broken_file_does_not_begin_a_cluster_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        assert_eq!(load(&layout).unwrap(), Place::alone());
+        let place = Place { index: 2, control: false, ..Place::alone() };
+        assert!(save(&layout, &place).unwrap() && !save(&layout, &place).unwrap());
+        assert_eq!(load(&layout).unwrap(), place);
+        std::fs::write(file(&layout), "{").unwrap();
+        assert_eq!(load(&layout).unwrap_err().code, "PLC-101");
+    }
+}
