@@ -19,6 +19,9 @@ import (
 
 	"github.com/containerd/containerd/v2/cmd/containerd/command"
 	ctr "github.com/containerd/containerd/v2/cmd/ctr/app"
+	"github.com/spf13/cobra"
+	"go.etcd.io/etcd/etcdctl/v3/ctlv3"
+	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
 	"k8s.io/component-base/logs"
 	kubectl "k8s.io/kubectl/pkg/cmd"
@@ -46,8 +49,12 @@ var parts = map[string]func() int{
 	"containerd": func() int {
 		return report("containerd", command.App().Run(context.Background(), os.Args))
 	},
-	"ctr":  func() int { return report("ctr", ctr.New().Run(context.Background(), os.Args)) },
-	"kine": runKine,
+	"ctr":       func() int { return report("ctr", ctr.New().Run(context.Background(), os.Args)) },
+	"kine":      runKine,
+	"etcd":      func() int { etcdmain.Main(os.Args); return 0 },
+	"etcdctl":   func() int { ctlv3.MustStart(); return 0 },
+	"wireguard": runWireguard,
+	"flanneld":  runFlanneld,
 }
 
 func main() {
@@ -61,6 +68,8 @@ func main() {
 		fmt.Fprintf(os.Stderr, "kubernetes: no part is called %q; it has %s\n", name, names())
 		os.Exit(2)
 	}
+	// etcdctl's package lets every command of every part be shortened, kubectl's too.
+	cobra.EnablePrefixMatching = name == "etcdctl"
 	settle()
 	os.Exit(run())
 }

@@ -1,6 +1,6 @@
 /*
- * nft: starts the nftables program that lies in nft.d beside this file, with the loader and the libraries
- * from that same folder, so that it runs on a host that has no nftables and on any C library.
+ * Compiled once for each program (-DPROGRAM=\"nft\"): starts Debian's program of that name, which lies in debian.d beside
+ * this file, with the loader and the libraries from that same folder, so that it runs on a host that lacks it and on any C library.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -20,13 +20,13 @@ int main(int argc, char **argv) {
   }
   char *slash = strrchr(here, '/');
   if (slash == NULL) {
-    fputs("nft: cannot tell where this program lies; start it by its full path\n", stderr);
+    fputs(PROGRAM ": cannot tell where this program lies; start it by its full path\n", stderr);
     return 126;
   }
   *slash = '\0';
-  if (snprintf(libraries, sizeof libraries, "%s/nft.d", here) >= (int)sizeof libraries ||
-      snprintf(loader, sizeof loader, "%s/nft.d/loader", here) >= (int)sizeof loader ||
-      snprintf(program, sizeof program, "%s/nft.d/nft", here) >= (int)sizeof program)
+  if (snprintf(libraries, sizeof libraries, "%s/debian.d", here) >= (int)sizeof libraries ||
+      snprintf(loader, sizeof loader, "%s/debian.d/loader", here) >= (int)sizeof loader ||
+      snprintf(program, sizeof program, "%s/debian.d/" PROGRAM, here) >= (int)sizeof program)
     return 126;
 
   char **next = calloc((size_t)argc + 8, sizeof *next);
@@ -38,13 +38,13 @@ int main(int argc, char **argv) {
   next[n++] = "--library-path";
   next[n++] = libraries;
   next[n++] = "--argv0";
-  next[n++] = argc > 0 ? argv[0] : "nft";
+  next[n++] = argc > 0 ? argv[0] : PROGRAM;
   next[n++] = program;
   for (int i = 1; i < argc; ++i)
     next[n++] = argv[i];
   unsetenv("LD_PRELOAD"); /* libraries of the host must not enter a process with another C library */
   unsetenv("LD_LIBRARY_PATH");
   execve(loader, next, environ);
-  perror("nft: cannot start nft.d/loader");
+  perror(PROGRAM ": cannot start debian.d/loader");
   return 126;
 }
