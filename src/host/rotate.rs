@@ -4,6 +4,7 @@
 //! anew, the old key goes. For the authority: see [`rotation`]; the host process starts the components anew after each step. Killed
 //! anywhere, the next call goes on; until then all secrets can be read and everybody is trusted who was before.
 
+use super::place;
 use super::probe::Tls;
 use super::settings::API_PORT;
 use crate::cluster::Cluster;
@@ -22,6 +23,9 @@ const RELOAD: Duration = Duration::from_secs(180);
 
 /// Replaces the key; returns how many secrets were written anew. `now`: seconds since 1970, of which the key's name is made.
 pub async fn secrets_key(layout: &Layout, now: i64, tell: &dyn Fn(&str)) -> Result<usize, Problem> {
+    if place::load(layout)?.elects() {
+        return Err(several("every control plane would need the new key at the same moment"));
+    }
     let dir = layout.pki();
     let keys = next(encryption::keys(&dir), now)
         .ok_or_else(|| Problem::new("ROT-101", "there is no key to replace", format!("{} is not there or not whole", encryption::file(&dir).display()), "start the node with `antihate up`; a lost key is made anew there"))?;
@@ -38,6 +42,11 @@ pub async fn secrets_key(layout: &Layout, now: i64, tell: &dyn Fn(&str)) -> Resu
     tell("waiting until the API server has forgotten the old key");
     loaded(&dir).await?;
     Ok(count)
+}
+
+/// What is not there yet for several hosts.
+fn several(why: &str) -> Problem {
+    Problem::new("ROT-107", "this is not possible yet while the cluster has several hosts", why, "Nothing was changed. With `antihate node remove` for the others it is possible, and they can join again afterwards.")
 }
 
 /// A new key before the one there is; what an earlier call has begun is gone on with.
@@ -76,6 +85,9 @@ const WITH_API: &str = "kube-system";
 
 /// Gives the cluster another authority; takes about five minutes. `now` as above.
 pub async fn authority(layout: &Layout, now: i64, tell: &dyn Fn(&str)) -> Result<(), Problem> {
+    if place::load(layout)?.is_joined() {
+        return Err(several("joined hosts would go on trusting the old authority"));
+    }
     let dir = layout.pki();
     let begun = time::OffsetDateTime::from_unix_timestamp(now).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
     let changed = |done: Result<(), crate::pki::cluster::PkiError>| {

@@ -120,14 +120,11 @@ impl Service {
 /// Starts what looks after the other hosts, and the door or the way that this host's place asks for.
 async fn start_hosts(beside: &mut Tasks, node: &Node, kubernetes: String) -> Result<(), Problem> {
     let (settings, hosts, until) = (node.settings.clone(), node.hosts.clone(), beside.stop());
-    let ready = node.ready.clone();
+    // A control plane has nobody to ask before its own API server runs; any other host asks those there are, once it has its keys.
+    let begin = if settings.place.control { node.ready.clone() } else { node.keyed.clone() };
     beside.start("hosts", async move {
-        // A control plane has nobody to ask before its own API server runs; any other host asks those there are.
-        let alone = settings.place.control;
         let work = async {
-            if alone {
-                ready.cancelled().await;
-            }
+            begin.cancelled().await;
             hosts.run(settings).await;
         };
         tokio::select! { () = work => {}, () = until.cancelled() => {} }

@@ -47,7 +47,8 @@ pub const OLD_BRIDGE: &str = "antihate-pods";
 /// The image that holds a pod's namespaces.
 pub const PAUSE_IMAGE: &str = "antihate.local/pause:3.10.2";
 /// TCP ports on the host that the components listen on, with the component.
-pub const PORTS: [(u16, &str); 7] = [
+pub const PORTS: [(u16, &str); 8] = [
+    (crate::join::PORT, "the door for joining hosts"),
     (API_PORT, "kube-apiserver"),
     (10250, "kubelet"),
     (10248, "kubelet health"),

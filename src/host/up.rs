@@ -36,6 +36,8 @@ pub struct Node {
     pub stop: CancellationToken,
     /// Cancelled once Kubernetes runs and the images are there: what works on the cluster may begin.
     pub ready: CancellationToken,
+    /// Cancelled once the keys are there.
+    pub keyed: CancellationToken,
     /// Keeps the network policies in force; somebody must run it.
     pub policy: Enforcer,
     /// Cancelled when the node ended in order to start again: a damaged part is to be made anew, or the world has changed.
@@ -62,7 +64,7 @@ impl Node {
     /// A node that has not begun.
     pub fn new(settings: Settings, payload: Payload, board: Board, stop: CancellationToken) -> Node {
         let hosts = Hosts::new(&settings);
-        Node { hosts, settings: Arc::new(settings), payload: Arc::new(payload), board, stop, ready: CancellationToken::new(), policy: Enforcer::new(), again: CancellationToken::new(), running: Arc::default() }
+        Node { hosts, settings: Arc::new(settings), payload: Arc::new(payload), board, stop, ready: CancellationToken::new(), keyed: CancellationToken::new(), policy: Enforcer::new(), again: CancellationToken::new(), running: Arc::default() }
     }
 
     /// Brings the node up and keeps it so until stop is asked for; then ends everything in order.
@@ -106,15 +108,16 @@ impl Node {
         let prepared = self.until_done("prepare", || self.prepare()).await?;
         let unpacked = self.until_done("unpack", || self.unpack(&prepared)).await?;
         let keys = self.until_done("keys", || self.keys(&unpacked)).await?;
+        self.keyed.cancel();
         if self.settings.place.datastore == Datastore::Moving {
             self.until_done("kubernetes", || self.move_datastore()).await?;
             self.hosts.regroup.cancel();
             std::future::pending::<()>().await;
         }
-        // A new cluster has no pods that wait for images, and the import would take the processors from what makes the node Ready.
+        // A new cluster, unlike one that is joined, has no pods that wait for images, and the import would take the processors from what makes the node Ready.
         // An old one starts its pods as soon as it can, so that what its runtime lost must come back beside the start.
         let layout = &self.settings.layout;
-        let new = !heal::database(layout).exists() && !layout.etcd().join("member").exists();
+        let new = !heal::database(layout).exists() && !self.settings.place.is_joined();
         let (kubernetes, images) = (|| self.kubernetes(&keys), || self.images(&keys));
         if new {
             self.until_done("kubernetes", kubernetes).await?;
@@ -270,7 +273,7 @@ impl Node {
     fn joined_steps(&self, well: bool) {
         self.board.step("apply", StepState::Done, "the first host looks after the stack");
         let state = if well { StepState::Done } else { StepState::Running { percent: None, attempt: 1 } };
-        self.board.step("healthy", state, "every component of this host answers");
+        self.board.step("healthy", state, board::JOINED);
         self.board.change(|status| status.healthy = well);
     }
 

@@ -26,7 +26,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Joins with `code`; asks again while the control plane makes itself ready. `tell` hears why it waits.
 pub async fn join(code: &Code, facts: &Facts, tell: &dyn Fn(&str)) -> Result<JoinAnswer, Problem> {
     let text = serde_json::to_string(facts).expect("plain data");
-    let until = tokio::time::Instant::now() + PREPARING;
+    let (until, mut asked_to_wait) = (tokio::time::Instant::now() + PREPARING, false);
     loop {
         let trust = Trust { pin: &code.pin, identity: None, clock_offset_s: 0, any_time: false };
         let asked = async {
@@ -35,17 +35,20 @@ pub async fn join(code: &Code, facts: &Facts, tell: &dyn Fn(&str)) -> Result<Joi
             post(stream, code.address, path::JOIN, &request).await
         };
         match asked.await {
-            // While the control plane starts its parts anew it may also not answer at all.
-            Err(p) if [WAIT, "JOI-108"].contains(&p.code.as_str()) && tokio::time::Instant::now() < until && (p.code == WAIT || waited(until)) => tell(&p.cause),
+            Err(p) if passes(&p.code, asked_to_wait) && tokio::time::Instant::now() < until => {
+                asked_to_wait = true;
+                tell(&p.cause);
+            }
             other => return other,
         }
         tokio::time::sleep(AGAIN).await;
     }
 }
 
-/// True once it has been asked to wait: only then is a silent control plane no reason to give up.
-fn waited(until: tokio::time::Instant) -> bool {
-    until.saturating_duration_since(tokio::time::Instant::now()) < PREPARING - Duration::from_secs(2)
+/// Whether a problem passes by itself: the control plane asks to wait, or its API server is being started. While it starts its parts
+/// anew it may also not answer at all, which is a reason to give up before it has asked to wait.
+fn passes(code: &str, asked_to_wait: bool) -> bool {
+    [WAIT, "KUB-204"].contains(&code) || (code == "JOI-108" && asked_to_wait)
 }
 
 /// Asks a control plane for new certificates, with the present ones.

@@ -11,6 +11,7 @@ mod flow;
 mod hardened;
 mod heal;
 mod hosts;
+mod joined;
 mod netpol;
 mod node;
 mod refusals;

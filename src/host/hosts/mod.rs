@@ -33,6 +33,8 @@ use tokio_util::sync::CancellationToken;
 pub const NAME: &str = "hosts";
 /// Between two looks at the list.
 const LOOK: Duration = Duration::from_secs(5);
+/// So many looks in a row have to miss a node that was there.
+const SURE: u32 = 3;
 
 /// What others share with the task that looks after the hosts.
 #[derive(Clone)]
@@ -67,9 +69,9 @@ impl Hosts {
         if !settings.place.is_joined() {
             self.changed.notified().await;
         }
-        let mut tended = tend::Tended::default();
+        let (mut tended, mut presence) = (tend::Tended::default(), Presence::default());
         loop {
-            let done = self.round(&settings, &mut tended).await;
+            let done = self.round(&settings, &mut tended, &mut presence).await;
             let news = self.health.send_if_modified(|now| {
                 let new = Some(done.clone());
                 let changed = *now != new;
@@ -86,8 +88,9 @@ impl Hosts {
         }
     }
 
-    async fn round(&self, settings: &Arc<Settings>, tended: &mut tend::Tended) -> Result<String, Problem> {
-        let listed = match self.listed(settings).await {
+    async fn round(&self, settings: &Arc<Settings>, tended: &mut tend::Tended, presence: &mut Presence) -> Result<String, Problem> {
+        let cluster = Cluster::connect(&settings.kubeconfig()).await.map_err(|e| e.problem())?;
+        let listed = match listed(settings, &cluster).await {
             // While no control plane answers the mesh is kept as it was.
             Err(silent) => {
                 mesh::apply(settings, &members(&settings.place)).await?;
@@ -103,7 +106,8 @@ impl Hosts {
             *old = new;
             changed
         });
-        if is_another_cluster(settings, &now) {
+        let there = cluster.node(&settings.node).await.map_err(|e| e.problem())?.is_some();
+        if is_another_cluster(settings, &now) || presence.is_lost(there) {
             self.regroup.cancel();
         }
         let detail = mesh::apply(settings, &members(&now)).await?;
@@ -112,24 +116,39 @@ impl Hosts {
         }
         Ok(format!("{} hosts, {detail}", now.hosts.len()))
     }
+}
 
-    /// The list in the datastore; one that was lost with the datastore is written anew from the copy of a control plane.
-    async fn listed(&self, settings: &Settings) -> Result<Vec<Host>, Problem> {
-        let cluster = Cluster::connect(&settings.kubeconfig()).await.map_err(|e| e.problem())?;
-        match registry::hosts(&cluster).await? {
-            Some(listed) if !listed.is_empty() => Ok(listed),
-            _ if settings.place.control => {
-                let copy = place::load(&settings.layout)?.hosts;
-                registry::change_hosts(&cluster, |hosts| {
-                    if hosts.is_empty() {
-                        *hosts = copy.clone();
-                    }
-                    Ok(hosts.clone())
-                })
-                .await
-            }
-            _ => Ok(settings.place.hosts.clone()),
+/// The list in the datastore; one that was lost with the datastore is written anew from the copy of a control plane.
+async fn listed(settings: &Settings, cluster: &Cluster) -> Result<Vec<Host>, Problem> {
+    match registry::hosts(cluster).await? {
+        Some(listed) if !listed.is_empty() => Ok(listed),
+        _ if settings.place.control => {
+            let copy = place::load(&settings.layout)?.hosts;
+            let written = registry::change_hosts(cluster, |hosts| {
+                if hosts.is_empty() {
+                    *hosts = copy.clone();
+                }
+                Ok(hosts.clone())
+            });
+            written.await
         }
+        _ => Ok(settings.place.hosts.clone()),
+    }
+}
+
+/// Whether this host's node is in the cluster: a kubelet registers it only when it starts, so that one that was lost with the
+/// datastore comes back only by a start.
+#[derive(Default)]
+struct Presence {
+    seen: bool,
+    missing: u32,
+}
+
+impl Presence {
+    fn is_lost(&mut self, there: bool) -> bool {
+        self.seen |= there;
+        self.missing = if there { 0 } else { self.missing + 1 };
+        self.seen && self.missing >= SURE
     }
 }
 
@@ -175,6 +194,13 @@ mod tests {
         assert!(now.is_joined() && now.pools == [Pool::General].into() && !now.control && now.home() == Some("a"));
         assert_eq!(next(&old, vec![host("a", 0, true)], "b").unwrap_err().code, "HST-105");
         assert_eq!(next(&old, Vec::new(), "b").unwrap(), old);
+    }
+
+    #[test]
+    fn a_node_that_was_there_and_is_missing_for_some_looks_is_lost() {
+        let mut presence = Presence::default();
+        let looks = [false, false, false, false, true, false, false, true, false, false, false].map(|there| presence.is_lost(there));
+        assert_eq!(looks.iter().position(|lost| *lost), Some(10));
     }
 
     #[test]
