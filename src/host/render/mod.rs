@@ -24,7 +24,9 @@ pub fn files(s: &Settings) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Place;
     use crate::config::layout::Layout;
+    use crate::config::place::{Datastore, Host, Pool};
     use crate::host::settings::CgroupVersion;
     use std::path::Path;
 
@@ -59,13 +61,25 @@ mod tests {
         }
     }
 
+    fn commands_of(s: &Settings) -> String {
+        commands::all(s).iter().map(|c| format!("{} {}\n  {}\n", c.program.display(), c.name, c.args.join("\n  "))).collect()
+    }
+
     #[test]
     fn command_lines_are_as_recorded() {
-        let text: String = commands::all(&settings())
-            .iter()
-            .map(|c| format!("{} {}\n  {}\n", c.program.display(), c.name, c.args.join("\n  ")))
-            .collect();
-        golden("commands.txt", &text);
+        golden("commands.txt", &commands_of(&settings()));
+    }
+
+    #[test]
+    fn command_lines_of_joined_hosts_are_as_recorded() {
+        let host = |name: &str, index: u8, control| Host { name: name.into(), index, address: [192, 0, 2, 7 + index].into(), pools: [Pool::Database].into(), control, mesh_key: String::new(), version: String::new() };
+        let hosts = vec![host("leaf", 0, true), host("two", 1, true), host("three", 2, false)];
+        let of = |index: u8, control, members: &str| {
+            let place = Place { index, control, pools: [Pool::Database].into(), datastore: Datastore::Etcd, members: members.into(), hosts: hosts.clone() };
+            Settings { node: hosts[usize::from(index)].name.clone(), node_ip: hosts[usize::from(index)].address, place, ..settings() }
+        };
+        golden("commands-control.txt", &commands_of(&of(1, true, "leaf=https://192.0.2.7:2380,two=https://192.0.2.8:2380")));
+        golden("commands-worker.txt", &commands_of(&of(2, false, "")));
     }
 
     #[test]
