@@ -11,6 +11,8 @@ pub mod nodes;
 pub mod object;
 pub mod policies;
 mod secrets;
+#[cfg(test)]
+pub mod test_server;
 pub mod workloads;
 
 pub use error::ClusterError;

@@ -10,6 +10,8 @@ pub mod decide;
 pub mod door;
 pub mod protocol;
 pub mod registry;
+#[cfg(test)]
+mod server_tests;
 
 use crate::status::Problem;
 
