@@ -28,6 +28,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("tokenizers", &["inference"]),
     ("rcgen", &["pki"]),
     ("reqwest", &["fetch"]),
+    ("rtnetlink", &["process"]),
+    ("x25519_dalek", &["pki"]),
     ("axum_server", &["web"]),
     ("anyhow", &["cli"]),
 ];

@@ -25,6 +25,7 @@ pub fn probe_of(s: &Settings, component: &str) -> Option<Probe> {
         "kube-scheduler" => Probe::Https(10259, "/healthz"),
         "kubelet" => Probe::Http(10248, "/healthz"),
         "kube-proxy" => Probe::Http(10256, "/healthz"),
+        "wireguard" => Probe::Socket(super::mesh::socket(&s.layout)),
         _ => return None,
     })
 }

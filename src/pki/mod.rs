@@ -5,6 +5,7 @@ pub mod encryption;
 pub mod enroll;
 pub mod joined;
 pub mod kit;
+pub mod mesh;
 pub mod page;
 pub mod rotation;
 pub mod symbols;

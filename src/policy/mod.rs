@@ -7,7 +7,8 @@
 //!
 //! Semantics are those of networking.k8s.io/v1. What that leaves open is answered so: a connection that a changed policy no
 //! longer allows is cut at once, since every packet of its opening direction is judged anew; traffic between a pod and its
-//! own node, and of a pod with itself, is always allowed; the address of a pod that is not known yet is closed.
+//! own node, and of a pod with itself, is always allowed, and what another host of the cluster itself sends to a pod; the
+//! address of a pod that is not known yet is closed. Nobody can send under the address of another pod or host.
 
 mod allowed;
 mod decide;
@@ -29,5 +30,5 @@ pub use decide::decide;
 pub use net::{Net, Span};
 pub use read::{Claims, world};
 pub use ruleset::{Packet, RuleSet, Verdict};
-pub use text::{TABLE, base, leftovers, transaction};
+pub use text::{TABLE, Ways, base, leftovers, transaction};
 pub use world::{Peer, Pod, Policy, Ports, Protocol, Rule, World};

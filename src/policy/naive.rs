@@ -46,6 +46,11 @@ impl Cluster {
     pub(crate) fn passes(&self, node: &str, ranges: &[Net], packet: &Packet) -> bool {
         let (from, to) = (self.pod_at(packet.from), self.pod_at(packet.to));
         let here = |pod: Option<&Pod>| pod.is_some_and(|p| p.spec.as_ref().unwrap().node_name.as_deref() == Some(node));
+        // Another host of the cluster, by the first address of its range.
+        let is_host = matches!(packet.from, IpAddr::V4(v4) if v4.octets()[..2] == [10, 42] && v4.octets()[3] == 0);
+        if is_host && !ranges.iter().any(|n| n.contains(packet.from)) {
+            return true;
+        }
         for (ip, pod) in [(packet.from, from), (packet.to, to)] {
             if ranges.iter().any(|n| n.contains(ip)) && !here(pod) {
                 return false;

@@ -7,7 +7,15 @@ use super::allowed::Allowed;
 use super::net::Net;
 use super::world::Protocol;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// A host of the cluster has the first address of its pods' range: 10.42.N.0, which no pod gets.
+pub(super) const HOST: Ipv4Addr = Ipv4Addr::new(10, 42, 0, 0);
+pub(super) const HOST_MASK: Ipv4Addr = Ipv4Addr::new(255, 255, 0, 255);
+
+fn is_host(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V4(v4) if v4 & HOST_MASK == HOST)
+}
 
 /// What happens to the packets of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +66,10 @@ impl RuleSet {
             None | Some(Verdict::Closed) => false,
             Some(Verdict::Only(group)) => self.groups.get(group).is_some_and(|g| g.allows(peer, packet.port)),
         };
+        // Of its own range it is this host itself, whose packets to its pods are not forwarded.
+        if is_host(packet.from) && !ours(packet.from) {
+            return true;
+        }
         (!ours(packet.from) || judged(&self.leaving, packet.from, packet.to)) && (!ours(packet.to) || judged(&self.arriving, packet.to, packet.from))
     }
 }

@@ -11,6 +11,10 @@ fn ranges() -> Vec<Net> {
     RANGES.map(|r| r.parse().unwrap()).to_vec()
 }
 
+fn ways() -> Ways {
+    Ways { cluster: ["10.42.0.0/16", "fd00:42::/56"].map(|n| n.parse().unwrap()).to_vec(), mesh: "ah-mesh".into() }
+}
+
 fn rules(cluster: &Cluster) -> RuleSet {
     decide(&world(NODE, &cluster.pods, &cluster.namespaces, &cluster.policies, &Claims::new()), &ranges())
 }
@@ -75,8 +79,8 @@ fn golden(name: &str, text: &str) {
 
 #[test]
 fn the_rules_are_written_as_the_golden_files_say() {
-    golden("base.nft", &base(&ranges()));
-    golden("shop.nft", &transaction(&rules(&shop()), &[]));
+    golden("base.nft", &base(&ranges(), &ways()));
+    golden("shop.nft", &transaction(&rules(&shop()), &ways(), &[]));
 }
 
 #[test]
@@ -84,7 +88,7 @@ fn a_group_that_did_not_change_is_left_alone_and_one_that_nobody_names_goes() {
     let rules = rules(&shop());
     let kept = rules.groups.keys().next().unwrap();
     let there = [("chain", kept.clone()), ("chain", "to-00".into()), ("set", format!("{kept}-any4")), ("set", "to-00-any4".into())];
-    let text = transaction(&rules, &there);
+    let text = transaction(&rules, &ways(), &there);
     assert!(text.contains("delete chain inet antihate-policy to-00\ndelete set inet antihate-policy to-00-any4\n"), "{text}");
     assert!(!text.contains(&format!("add chain inet antihate-policy {kept}\n")) && !text.contains(&format!("delete chain inet antihate-policy {kept}")), "{text}");
 }
@@ -120,10 +124,10 @@ fn the_kernel_takes_the_rules_of_random_clusters_one_after_the_other() {
         eprintln!("SKIPPED: no root, no network namespaces, or no nft here");
         return;
     }
-    let (mut script, mut before) = (base(&ranges()), Vec::new());
+    let (mut script, mut before) = (base(&ranges(), &ways()), Vec::new());
     for seed in 0..count("ANTIHATE_POLICY_WORLDS", 3000) / 20 {
         let rules = rules(&worlds::cluster(seed));
-        script += &transaction(&rules, &before);
+        script += &transaction(&rules, &ways(), &before);
         before = objects(&rules);
     }
     let out = nft(&script);
@@ -132,7 +136,7 @@ fn the_kernel_takes_the_rules_of_random_clusters_one_after_the_other() {
 
 /// The chains and sets that a transaction for these rules makes.
 fn objects(rules: &RuleSet) -> Vec<(&'static str, String)> {
-    let made = transaction(rules, &[]);
+    let made = transaction(rules, &ways(), &[]);
     let named = |kind: &'static str| -> Vec<(&'static str, String)> {
         let head = format!("add {kind} inet antihate-policy ");
         let names = made.lines().filter_map(|l| l.strip_prefix(&head)?.split(' ').next().map(str::to_owned));

@@ -6,20 +6,39 @@
 
 use super::allowed::{Allowed, Opening};
 use super::net::{Net, Span};
-use super::ruleset::{RuleSet, Verdict};
+use super::ruleset::{HOST, HOST_MASK, RuleSet, Verdict};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+/// How packets of other hosts come, and what pods of the cluster are known by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ways {
+    /// Addresses of all pods of the cluster.
+    pub cluster: Vec<Net>,
+    /// Name of the link to the other hosts; it need not be there.
+    pub mesh: String,
+}
+
 /// Family and name of the table.
 pub const TABLE: (&str, &str) = ("inet", "antihate-policy");
 
-const CHAINS: [&str; 4] = ["leaving", "onward", "arriving", "forward"];
+/// Chains, with the place of those that the kernel enters by itself.
+const CHAINS: [(&str, &str); 6] = [
+    ("leaving", ""),
+    ("onward", ""),
+    ("arriving", ""),
+    // Before anything else looks at the packet.
+    ("origin", " { type filter hook prerouting priority raw; policy accept; }"),
+    // After the addresses of services were replaced (dstnat is -100), before those of pods are hidden (srcnat).
+    ("forward", " { type filter hook forward priority filter; policy drop; }"),
+    ("hide", " { type nat hook postrouting priority srcnat; policy accept; }"),
+];
 const FAMILIES: [(bool, &str, &str, &str); 2] = [(false, "ip", "ipv4_addr", "4"), (true, "ip6", "ipv6_addr", "6")];
 
 /// Makes table, chains and maps, which lets everything pass that is not of `ranges` and nothing else. Where the table is
 /// there already its maps keep what they hold: pods that outlived the process before us stay as they were.
-pub fn base(ranges: &[Net]) -> String {
+pub fn base(ranges: &[Net], ways: &Ways) -> String {
     let table = format!("{} {}", TABLE.0, TABLE.1);
     let mut t = format!("add table {table}\n");
     for (_, _, kind, n) in FAMILIES {
@@ -28,26 +47,55 @@ pub fn base(ranges: &[Net]) -> String {
             writeln!(t, "add map {table} {map}{n} {{ type {kind} : verdict; }}").expect("a string");
         }
     }
-    for chain in CHAINS {
-        // After the addresses of services were replaced (dstnat is -100), before those of pods are hidden (srcnat).
-        let hook = if chain == "forward" { " { type filter hook forward priority filter; policy drop; }" } else { "" };
+    for (chain, hook) in CHAINS {
         writeln!(t, "add chain {table} {chain}{hook}\nflush chain {table} {chain}").expect("a string");
     }
-    let rules = rules(ranges);
+    let rules = [origin(ranges, ways), rules(ranges, ways), hide(ranges, ways)].concat();
     rules.iter().for_each(|(chain, rule)| writeln!(t, "add rule {table} {chain} {rule}").expect("a string"));
     t
 }
 
-fn rules(ranges: &[Net]) -> Vec<(&'static str, String)> {
-    let word = |net: &Net| if net.is_v6() { "ip6" } else { "ip" };
+fn family(net: &Net) -> &'static str {
+    if net.is_v6() { "ip6" } else { "ip" }
+}
+
+/// Nobody speaks for another: what comes by the mesh is of another host's pods or of that host itself, what comes by a pod's link
+/// (`veth...`) has the address to which that link leads, and pods' addresses come by no other link.
+fn origin(ranges: &[Net], ways: &Ways) -> Vec<(&'static str, String)> {
+    let mut all = vec!["iifname \"lo\" accept".to_owned()];
+    for net in &ways.cluster {
+        let ip = family(net);
+        let own = ranges.iter().filter(|r| r.is_v6() == net.is_v6()).map(|r| format!(" {ip} saddr != {r}")).collect::<String>();
+        all.push(format!("iifname \"{}\" {ip} saddr {net}{own} accept", ways.mesh));
+    }
+    all.push(format!("iifname \"{}\" drop", ways.mesh));
+    all.push("iifname \"veth*\" meta nfproto ipv4 fib saddr . iif oif missing drop".into());
+    all.push("iifname \"veth*\" accept".into());
+    all.extend(ways.cluster.iter().map(|net| format!("{} saddr {net} drop", family(net))));
+    all.into_iter().map(|rule| ("origin", rule)).collect()
+}
+
+/// Pods have this host's address outside the cluster; among pods everybody is seen as who he is.
+fn hide(ranges: &[Net], ways: &Ways) -> Vec<(&'static str, String)> {
+    let many = |v6| if v6 { "ff00::/8" } else { "224.0.0.0/4" };
+    let rule = |r: &Net| {
+        let inside = ways.cluster.iter().filter(|n| n.is_v6() == r.is_v6()).map(|n| format!("{n}, ")).collect::<String>();
+        format!("{0} saddr {r} {0} daddr != {{ {inside}{1} }} oifname != \"lo\" masquerade fully-random", family(r), many(r.is_v6()))
+    };
+    ranges.iter().map(|r| ("hide", rule(r))).collect()
+}
+
+fn rules(ranges: &[Net], ways: &Ways) -> Vec<(&'static str, String)> {
     // Answers pass; what goes in a connection's own direction is judged packet by packet, so that a new policy cuts it.
     let mut all = vec![("forward", "ct state related accept".to_owned()), ("forward", "ct direction reply ct state established accept".to_owned())];
     for (_, ip, _, n) in FAMILIES {
         all.push(("forward", format!("{ip} saddr . {ip} daddr @itself{n} accept")));
     }
-    all.extend(ranges.iter().map(|net| ("forward", format!("{} saddr {net} goto leaving", word(net)))));
+    all.extend(ranges.iter().map(|net| ("forward", format!("{} saddr {net} goto leaving", family(net)))));
     all.push(("forward", "goto onward".into()));
-    all.extend(ranges.iter().map(|net| ("onward", format!("{} daddr {net} goto arriving", word(net)))));
+    // Another host itself, as its own pods' host: the first address of that host's range.
+    all.push(("onward", format!("iifname \"{}\" ip saddr & {HOST_MASK} == {HOST} accept", ways.mesh)));
+    all.extend(ranges.iter().map(|net| ("onward", format!("{} daddr {net} goto arriving", family(net)))));
     all.push(("onward", "accept".into()));
     for (map, field) in [("leaving", "saddr"), ("arriving", "daddr")] {
         all.extend(FAMILIES.map(|(_, ip, _, n)| (map, format!("{ip} {field} vmap @{map}{n}"))));
@@ -66,9 +114,9 @@ pub fn leftovers(listing: &str) -> Vec<(&'static str, String)> {
 }
 
 /// Everything, in one transaction; `there` is what [`leftovers`] found of groups.
-pub fn transaction(rules: &RuleSet, there: &[(&'static str, String)]) -> String {
+pub fn transaction(rules: &RuleSet, ways: &Ways, there: &[(&'static str, String)]) -> String {
     let table = format!("{} {}", TABLE.0, TABLE.1);
-    let mut t = base(&rules.ranges);
+    let mut t = base(&rules.ranges, ways);
     for (v6, _, _, n) in FAMILIES {
         writeln!(t, "flush set {table} itself{n}\nflush map {table} leaving{n}\nflush map {table} arriving{n}").expect("a string");
         elements(&mut t, &format!("itself{n}"), rules.itself.iter().filter(|ip| ip.is_ipv6() == v6).map(|ip| format!("{ip} . {ip}")));

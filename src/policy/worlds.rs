@@ -154,7 +154,7 @@ pub(super) fn cluster(seed: u64) -> Cluster {
 /// Every pair of addresses that means anything there, on ports at and beside the borders of the rules.
 pub(super) fn packets(cluster: &Cluster) -> Vec<Packet> {
     let told = cluster.pods.iter().flat_map(|p| p.status.iter().flat_map(|s| s.pod_ips.iter().flatten())).map(|i| i.ip.as_str());
-    let beside = ["10.42.0.77", "10.42.9.9", "192.0.2.1", "192.0.2.200", "fd00:42::77", "2001:db8::1"];
+    let beside = ["10.42.0.77", "10.42.9.9", "10.42.9.0", "10.42.0.0", "192.0.2.1", "192.0.2.200", "fd00:42::77", "2001:db8::1"];
     let all: Vec<IpAddr> = told.chain(beside).map(|ip| ip.parse().expect("an address")).collect();
     let mut ports = vec![None];
     for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {

@@ -1,6 +1,6 @@
 //! Writes rules with the payload's own `nft`: the host needs none.
 
-use super::{NAME, ranges};
+use super::{NAME, ranges, ways};
 use crate::host::settings::Settings;
 use crate::policy::{self, RuleSet, TABLE};
 use crate::process::log::RotatingLog;
@@ -12,7 +12,7 @@ const LOG_CAP: u64 = 1 << 20;
 
 /// Closes the addresses of this node's pods, as far as no rules of an earlier process speak of them; blocks.
 pub fn base(s: &Settings) -> Result<(), Problem> {
-    write(s, &policy::base(&ranges(s)))
+    write(s, &policy::base(&ranges(s), &ways(s)))
 }
 
 /// Puts the rules in force in one transaction, whatever was there before; blocks.
@@ -20,7 +20,7 @@ pub fn apply(s: &Settings, rules: &RuleSet) -> Result<(), Problem> {
     let listed = nft(s, &["--json", "--terse", "list", "table", TABLE.0, TABLE.1], "")?;
     // No table, no list: then everything is made.
     let there = if listed.ok { policy::leftovers(&String::from_utf8_lossy(&listed.stdout)) } else { Vec::new() };
-    write(s, &policy::transaction(rules, &there))
+    write(s, &policy::transaction(rules, &ways(s), &there))
 }
 
 /// One transaction. A table that refuses it (of another version of this program, or one that somebody edited) is replaced whole.

@@ -9,9 +9,9 @@ pub mod claims;
 pub mod filter;
 mod rounds;
 
-use super::settings::Settings;
+use super::settings::{POD_CIDR, Settings};
 use crate::cluster::Cluster;
-use crate::policy::Net;
+use crate::policy::{Net, Ways};
 use crate::status::{Component, Problem};
 use chrono::Utc;
 use std::sync::Arc;
@@ -99,6 +99,11 @@ impl Enforcer {
             changed
         });
     }
+}
+
+/// Where packets of the cluster's pods come from.
+pub fn ways(settings: &Settings) -> Ways {
+    Ways { cluster: vec![POD_CIDR.parse().expect("a constant block")], mesh: super::mesh::link_name(&settings.layout) }
 }
 
 /// Addresses that pods of this node have.

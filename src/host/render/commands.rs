@@ -38,6 +38,11 @@ pub fn all(s: &Settings) -> Vec<Component> {
     all
 }
 
+/// WireGuard in user space: it makes `link` and serves it. Started beside the others where the kernel has none.
+pub fn wireguard(s: &Settings, link: String) -> Component {
+    component(s, "wireguard", 5, vec![link])
+}
+
 /// The component that keeps the cluster's objects on this host.
 pub fn datastore(s: &Settings) -> Component {
     match s.place.datastore {

@@ -1,5 +1,6 @@
 //! Configuration of what runs on every node: kubelet, kube-proxy, containerd, CNI.
 
+use crate::host::mesh::POD_MTU;
 use crate::host::settings::{DNS_IP, PAUSE_IMAGE, POD_CIDR, Settings};
 use serde_json::json;
 
@@ -129,7 +130,8 @@ SystemdCgroup = false
 }
 
 /// Each pod has a link of its own to the host and is routed, also to its neighbours: every packet passes the forward hook, where
-/// the network policies are. Addresses come from this node's range and leave it masqueraded.
+/// the network policies are. Addresses come from this node's range; outside the cluster the policies' table hides them. A packet of a
+/// pod fits through the mesh, also before other hosts belong to the cluster, so that pods outlive the first one that joins.
 pub fn cni(s: &Settings) -> String {
     let data = s.layout.kubernetes().join("cni");
     pretty(&json!({
@@ -137,7 +139,7 @@ pub fn cni(s: &Settings) -> String {
         "name": NETWORK,
         "plugins": [
             {
-                "type": "ptp", "ipMasq": true, "ipMasqBackend": "nftables",
+                "type": "ptp", "mtu": POD_MTU,
                 "ipam": {
                     "type": "host-local", "dataDir": data,
                     "ranges": [[{"subnet": s.place.pod_range()}]],
