@@ -79,6 +79,11 @@ impl Running {
         Ok(running)
     }
 
+    /// Starts one more.
+    pub fn also(&mut self, s: &Settings, component: Component) -> Result<(), Problem> {
+        self.launch(s, component)
+    }
+
     /// Starts those that need the API server, unless they were started.
     pub fn start_rest(&mut self, s: &Settings) -> Result<(), Problem> {
         let missing: Vec<Component> = commands::all(s).into_iter().filter(|c| !self.children.iter().any(|r| r.name() == c.name)).collect();

@@ -15,7 +15,7 @@ const CONTAINERS: Duration = Duration::from_secs(30);
 
 /// What takes work ends first, then what it needs.
 const COMPONENTS_FIRST: [&str; 2] = ["kube-proxy", "kubelet"];
-const COMPONENTS_LAST: [&str; 6] = ["kube-scheduler", "kube-controller-manager", "kube-apiserver", "kine", "etcd", "containerd"];
+const COMPONENTS_LAST: [&str; 7] = ["kube-scheduler", "kube-controller-manager", "kube-apiserver", "kine", "etcd", "containerd", "wireguard"];
 
 /// Ends everything of the node, gracefully while `running` holds its components; blocks.
 pub fn all(s: &Settings, running: Option<Running>) -> Result<(), Problem> {

@@ -9,7 +9,7 @@ use super::hosts::{self, Hosts, moving};
 use super::policy::{Enforcer, filter};
 use super::probe::Tls;
 use super::settings::{API_PORT, SERVICE_IP, Settings};
-use super::{check, heal, images, prepare, stop, survey};
+use super::{check, heal, images, mesh, prepare, stop, survey};
 use crate::payload::{self, Payload};
 use crate::pki::cluster::{self, ClusterNames};
 use crate::config::place::Datastore;
@@ -248,7 +248,10 @@ impl Node {
             // Before anything that could start a pod: what is not known is closed.
             self.blocking(|node| filter::base(&node.settings)).await?;
             self.running("kubernetes", None, "starting the API server");
-            let begun = Running::start(s)?;
+            let mut begun = Running::start(s)?;
+            if s.place.is_joined() && mesh::needs_user_space().await {
+                begun.also(s, mesh::component(s))?;
+            }
             *self.running.lock().await = Some(begun);
         }
         self.wait_for(keys, "kube-apiserver", Duration::from_secs(120)).await?;

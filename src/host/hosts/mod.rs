@@ -33,6 +33,8 @@ use tokio_util::sync::CancellationToken;
 pub const NAME: &str = "hosts";
 /// Between two looks at the list.
 const LOOK: Duration = Duration::from_secs(5);
+/// Between two looks while the mesh is being made.
+const SOON: Duration = Duration::from_millis(500);
 /// So many looks in a row have to miss a node that was there.
 const SURE: u32 = 3;
 
@@ -78,12 +80,14 @@ impl Hosts {
                 *now = new;
                 changed
             });
-            if let (Err(problem), true) = (&done, news) {
+            // The process that serves the mesh makes its link a moment after its start.
+            let soon = done.as_ref().is_err_and(|p| p.code == "MSH-106");
+            if let (Err(problem), true, false) = (&done, news, soon) {
                 tracing::warn!(problem = %problem.render(), "the hosts of the cluster");
             }
             tokio::select! {
                 () = self.changed.notified() => {}
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(if soon { SOON } else { LOOK }) => {}
             }
         }
     }
