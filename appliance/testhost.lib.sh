@@ -36,6 +36,34 @@ host_up() {
   }
 }
 
+# host_join FILE LOG NUMBER ARGUMENTS...: makes another host on the first one's segment, joins it to the cluster and waits until its
+# node is healthy. MORE keeps what ends it: name, holder and data root, a line a host.
+MORE=()
+host_join() {
+  local file=$1 log=$2 number=$3 name=$HOST_NAME-$3 holder data address=192.0.2.$((9 + $3)) code
+  shift 3
+  ip -n "$HOST_NAME" link add sw0 type bridge 2>/dev/null || true
+  ip -n "$HOST_NAME" link set sw0 up
+  ip -n "$HOST_NAME" link set wire0 master sw0
+  ip netns add "$name"
+  ip -n "$HOST_NAME" link add "wire$number" type veth peer name eth0 netns "$name"
+  ip -n "$HOST_NAME" link set "wire$number" master sw0 up
+  ip -n "$name" addr add "$address/24" dev eth0
+  ip -n "$name" link set lo up
+  ip -n "$name" link set eth0 up
+  nsenter "--net=/run/netns/$name" unshare --mount --propagation private sleep infinity </dev/null 9>&- &
+  holder=$!
+  data=$(mktemp -d "${ANTIHATE_TEST_DIR:-${TMPDIR:-/tmp}}/antihate-host-XXXXXX")/data
+  until [ "$(readlink "/proc/$holder/ns/mnt")" != "$(readlink /proc/self/ns/mnt)" ]; do sleep 0.1; done
+  MORE+=("$name $holder $data")
+  code=$(host_run "$file" node add --json | jq -r .code)
+  (HOST_HOLDER=$holder HOST_DATA=$data host_run "$file" join "$code" --node-ip "$address" "$@") </dev/null >>"$log" 2>&1 9>&- &
+  (HOST_HOLDER=$holder HOST_DATA=$data host_run "$file" status --wait --timeout 900) >/dev/null 2>&1 || {
+    tail -n 30 "$log" >&2
+    fail "host $number did not become healthy; what it said is in $log"
+  }
+}
+
 # host_pods: processes of the node's pods, by the control group that src/config/layout.rs names.
 host_pods() {
   local group
@@ -45,8 +73,21 @@ host_pods() {
 
 # host_end FILE: ends the node and removes everything of the host. Its pods need not end in peace: they are ended at once.
 host_end() {
-  local pid stop
   [ -n "${HOST_NAME:-}" ] || return 0
+  local first=("$HOST_NAME" "$HOST_HOLDER" "$HOST_DATA" "${HOST_NODE:-}") more
+  # Those that joined end first: without them the first one has nobody to wait for.
+  for more in "${MORE[@]}"; do
+    read -r HOST_NAME HOST_HOLDER HOST_DATA <<<"$more"
+    HOST_NODE=''
+    end_one "$1"
+  done
+  MORE=()
+  HOST_NAME=${first[0]} HOST_HOLDER=${first[1]} HOST_DATA=${first[2]} HOST_NODE=${first[3]}
+  end_one "$1"
+}
+
+end_one() {
+  local pid stop
   (host_run "$1" stop) >/dev/null 2>&1 &
   stop=$!
   while kill -0 "$stop" 2>/dev/null; do
