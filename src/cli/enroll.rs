@@ -4,6 +4,7 @@ use super::{Context, DataArg};
 use crate::enroll::edge::{Error, Folder, Identity, Options, join};
 use crate::enroll::refusal::Refusal;
 use crate::enroll::token::Token;
+use crate::host::place;
 use std::io::Read;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -47,6 +48,7 @@ impl Enroll {
         };
         let token = Token::parse(&typed).map_err(|e| e.problem())?;
         let options = Options { geography: self.geo, site: self.site, clock_offset_s: 0 };
+        place::only_at_home(&self.data.layout()?, "the cluster is enrolled")?;
         let folder = Folder::of(&self.data.layout()?.data);
         let joined = super::block_on(keep_asking(&folder, &token, &options, self.replace, !self.no_wait))?;
         let identity = joined.map_err(|e| e.problem())?;

@@ -21,6 +21,16 @@ pub fn load(layout: &Layout) -> Result<Place, Problem> {
     }
 }
 
+/// Refuses on a joined host what only the first one can do.
+pub fn only_at_home(layout: &Layout, what: &str) -> Result<(), Problem> {
+    let place = load(layout)?;
+    if place.is_home() {
+        return Ok(());
+    }
+    let home = place.hosts.iter().find(|h| h.index == 0).map_or_else(|| "the first host".to_owned(), |h| format!("{} ({})", h.name, h.address));
+    Err(Problem::new("PLC-103", format!("{what} only on the cluster's first host"), "this host has joined its cluster", format!("Do it on {home}: its page is at port 8443.")))
+}
+
 /// Writes it; returns whether it changed.
 pub fn save(layout: &Layout, place: &Place) -> Result<bool, Problem> {
     let path = file(layout);
@@ -42,6 +52,7 @@ mod tests {
         let place = Place { index: 2, control: false, ..Place::alone() };
         assert!(save(&layout, &place).unwrap() && !save(&layout, &place).unwrap());
         assert_eq!(load(&layout).unwrap(), place);
+        assert!(only_at_home(&layout, "posts are shown").unwrap_err().next.contains("the first host"));
         std::fs::write(file(&layout), "{").unwrap();
         assert_eq!(load(&layout).unwrap_err().code, "PLC-101");
     }

@@ -1,6 +1,7 @@
 //! The node behind the page: answers from the board, the logs, the store, the cluster and the enrollment.
 
 use super::board::Board;
+use super::place;
 use crate::cluster::Cluster;
 use crate::config::layout::Layout;
 use crate::domain::{Analysis, PostRef};
@@ -33,6 +34,7 @@ impl HostProvider {
 
     /// Asks the database, connecting first where that was not done or the last answer was a failure.
     async fn read<T>(&self, ask: impl AsyncFnOnce(&Postgres) -> Result<T, StoreError>) -> Result<T, Problem> {
+        place::only_at_home(&self.layout, "posts are shown")?;
         let mut held = self.store.lock().await;
         if held.is_none() {
             *held = Some(operate::store(self.cluster().await?, &self.layout).await?);
@@ -78,6 +80,7 @@ impl Provider for HostProvider {
     }
 
     async fn enroll(&self, token: &str) -> Result<(), Problem> {
+        place::only_at_home(&self.layout, "the cluster is enrolled")?;
         self.upstream.enroll_and_wait(token).await
     }
 }
