@@ -37,17 +37,23 @@ host_up() {
 }
 
 # host_join FILE LOG NUMBER ARGUMENTS...: makes another host on the first one's segment, joins it to the cluster and waits until its
-# node is healthy. MORE keeps what ends it: name, holder and data root, a line a host.
-MORE=()
+# node is healthy. MORE keeps what ends it: name, holder and data root, a line a host; HOST_SWITCH is the segment.
+MORE=() HOST_SWITCH=''
 host_join() {
   local file=$1 log=$2 number=$3 name=$HOST_NAME-$3 holder data address=192.0.2.$((9 + $3)) code
   shift 3
-  ip -n "$HOST_NAME" link add sw0 type bridge 2>/dev/null || true
-  ip -n "$HOST_NAME" link set sw0 up
-  ip -n "$HOST_NAME" link set wire0 master sw0
+  if [ -z "$HOST_SWITCH" ]; then
+    # A namespace of its own: a bridge beside the first host's packet filter would send its frames through that filter.
+    HOST_SWITCH=$HOST_NAME-sw
+    ip netns add "$HOST_SWITCH"
+    ip -n "$HOST_SWITCH" link add sw0 type bridge
+    ip -n "$HOST_SWITCH" link set sw0 up
+    ip -n "$HOST_NAME" link set wire0 netns "$HOST_SWITCH"
+    ip -n "$HOST_SWITCH" link set wire0 master sw0 up
+  fi
   ip netns add "$name"
-  ip -n "$HOST_NAME" link add "wire$number" type veth peer name eth0 netns "$name"
-  ip -n "$HOST_NAME" link set "wire$number" master sw0 up
+  ip -n "$HOST_SWITCH" link add "wire$number" type veth peer name eth0 netns "$name"
+  ip -n "$HOST_SWITCH" link set "wire$number" master sw0 up
   ip -n "$name" addr add "$address/24" dev eth0
   ip -n "$name" link set lo up
   ip -n "$name" link set eth0 up
@@ -82,6 +88,8 @@ host_end() {
     end_one "$1"
   done
   MORE=()
+  [ -z "$HOST_SWITCH" ] || ip netns del "$HOST_SWITCH"
+  HOST_SWITCH=''
   HOST_NAME=${first[0]} HOST_HOLDER=${first[1]} HOST_DATA=${first[2]} HOST_NODE=${first[3]}
   end_one "$1"
 }
