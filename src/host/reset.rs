@@ -1,5 +1,6 @@
 //! Takes a node off its host again: after it nothing is left that was not there before.
 
+use super::mesh;
 use super::policy::claims::RESULTS;
 use super::render::node::NETWORK;
 use super::settings::{OLD_BRIDGE, SERVICE_CIDR, service_network};
@@ -48,7 +49,7 @@ pub fn everything(layout: &Layout) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Packet filter tables, the route of the services, and the bridge of an earlier layout. Links of pods went with their network namespaces.
+/// Packet filter tables, the mesh, the route of the services, and the bridge of an earlier layout. Links of pods went with their network namespaces.
 fn network(layout: &Layout) -> Result<(), Problem> {
     let nft = layout.current().join("nft");
     if nft.exists() {
@@ -61,6 +62,7 @@ fn network(layout: &Layout) -> Result<(), Problem> {
             }
         }
     }
+    mesh::remove(layout)?;
     let (services, length) = service_network();
     netlink::remove_route_to_loopback(services, length)
         .map_err(|e| Problem::new("RST-108", format!("the route for {SERVICE_CIDR} stays"), e.to_string(), "remove it with `ip route delete`, then reset again"))?;

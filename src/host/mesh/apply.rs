@@ -1,7 +1,7 @@
 //! Makes this host's end of the mesh what the plan says, and mends what is missing.
 
 use super::plan::{self, Plan};
-use super::{Member, key, link_name};
+use super::{Member, key, link_name, socket};
 use crate::host::settings::{POD_CIDR, Settings};
 use crate::process::links::{self, Kind, Link, LinkError, Links, Route};
 use crate::process::once;
@@ -19,7 +19,9 @@ pub async fn apply(settings: &Settings, members: &[Member]) -> Result<String, Pr
     };
     let key = key(&settings.layout.pki())?;
     let (link, mtu) = links::with(async |l| ensure(l, &link_name(&settings.layout), own.address).await).await.map_err(|e| kernel(&e))?;
-    let link = link.filter(|l| l.kind != Kind::Other).ok_or_else(|| not_ours(settings))?;
+    // The process makes the link a moment before it can be told what to do with it.
+    let ready = |l: &Link| l.kind == Kind::Wireguard || l.kind == Kind::Tun && socket(&settings.layout).exists();
+    let link = link.filter(ready).ok_or_else(|| not_ours(settings))?;
     wg(settings, &["syncconf", &link_name(&settings.layout), "/dev/stdin"], plan::render(&plan, &key.private)).await?;
     links::with(async |l| settle(l, &link, mtu, address).await).await.map_err(|e| kernel(&e))?;
     let listing = wg(settings, &["show", &link_name(&settings.layout), "latest-handshakes"], String::new()).await?;

@@ -108,6 +108,7 @@ enable_unprivileged_icmp = true
 [plugins."io.containerd.cri.v1.runtime".cni]
 bin_dirs = ["{cni}"]
 conf_dir = "{etc}/cni"
+use_internal_loopback = true
 
 [plugins."io.containerd.cri.v1.runtime".containerd]
 default_runtime_name = "runc"
