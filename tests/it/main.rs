@@ -12,6 +12,7 @@ mod hardened;
 mod heal;
 mod hosts;
 mod joined;
+mod mesh;
 mod netpol;
 mod node;
 mod refusals;

@@ -61,6 +61,13 @@ impl Switch {
     }
 }
 
+impl Switch {
+    /// Its network, for a thread that wants to look at what crosses it.
+    pub fn network(&self) -> std::fs::File {
+        std::fs::File::open(format!("/run/netns/{}", self.name)).expect("its network")
+    }
+}
+
 impl Drop for Switch {
     fn drop(&mut self) {
         drop(Command::new("ip").args(["netns", "del", &self.name]).output());
@@ -108,6 +115,11 @@ impl TestHost {
     /// Its network, for a thread that wants to enter it.
     pub fn network(&self) -> std::fs::File {
         std::fs::File::open(format!("/run/netns/{}", self.name)).expect("its network")
+    }
+
+    /// The process that keeps its namespaces.
+    pub fn holder(&self) -> u32 {
+        self.holder.id()
     }
 
     /// A command that will run inside this host.
