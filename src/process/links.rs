@@ -175,7 +175,10 @@ impl Links {
 
     /// Removes a way.
     pub async fn remove_route(&self, old: &Route) -> Result<(), LinkError> {
-        let gone = self.0.route().del(message(old)).execute().await;
+        // Whoever set it, and however far it reaches: the kernel compares what is named.
+        let mut named = message(old);
+        (named.header.protocol, named.header.scope) = (RouteProtocol::Unspec, RouteScope::NoWhere);
+        let gone = self.0.route().del(named).execute().await;
         unless(&[Errno::ESRCH], gone.map_err(failed(format!("remove the route to {}/{}", old.to.0, old.to.1))))
     }
 }

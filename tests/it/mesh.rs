@@ -347,7 +347,8 @@ fn nobody_sends_under_the_address_of_another_and_pods_are_hidden_outside_the_clu
         until("a packet passes without rules", PATIENCE, || arrives(socket, &outside).then_some(()));
     }
     enforce(&host, &ways);
-    assert_eq!(until("the pod's packet arrives", PATIENCE, || seen(&own, &outside)), address(&host.address), "outside the cluster a pod has its host's address");
+    // What was sent before the rules may still arrive first.
+    until("outside the cluster a pod has its host's address", PATIENCE, || seen(&own, &outside).filter(|from| *from == address(&host.address)));
     for socket in &forged {
         assert!(silent(socket, &outside), "forged: {:?}", socket.local_addr());
     }
