@@ -10,6 +10,7 @@ mod check;
 mod enroll;
 mod hub;
 mod install;
+mod k3s;
 mod kubeconfig;
 mod kubectl;
 mod logs;

@@ -8,7 +8,8 @@ use super::kubernetes::{self, Running};
 use super::policy::{Enforcer, filter};
 use super::probe::Tls;
 use super::settings::{API_PORT, SERVICE_IP, Settings};
-use super::{check, heal, images, prepare, stop, survey};
+use super::distribution::Distribution;
+use super::{check, heal, images, k3s, prepare, stop, survey};
 use crate::payload::{self, Payload};
 use crate::pki::cluster::{self, ClusterNames};
 use crate::pki::encryption;
@@ -180,6 +181,9 @@ impl Node {
     }
 
     async fn keys(&self, _: &Unpacked) -> Result<Keys, Problem> {
+        if let Distribution::K3s(_) = self.settings.distribution {
+            return self.keys_of_k3s().await;
+        }
         self.blocking(|node| {
             let s = &node.settings;
             let names = ClusterNames { node: s.node.clone(), node_ip: s.node_ip, service_ip: SERVICE_IP, api_port: API_PORT };
@@ -196,6 +200,17 @@ impl Node {
         .await
     }
 
+    /// k3s makes its own keys when it starts; what it is given before is a token.
+    async fn keys_of_k3s(&self) -> Result<Keys, Problem> {
+        self.blocking(|node| {
+            let s = &node.settings;
+            let made = k3s::prepare(&s.layout)?;
+            node.running("keys", None, if made.is_empty() { "left to k3s; its token was there" } else { "left to k3s; a token made for it" });
+            Ok(Keys { tls: Tls::later(s.distribution.credentials(&s.layout)) })
+        })
+        .await
+    }
+
     async fn kubernetes(&self, keys: &Keys) -> Result<(), Problem> {
         let s = &self.settings;
         if self.running.lock().await.is_none() {
@@ -205,7 +220,7 @@ impl Node {
             let begun = Running::start(s)?;
             *self.running.lock().await = Some(begun);
         }
-        self.wait_for(keys, "kube-apiserver", Duration::from_secs(120)).await?;
+        self.wait_for(keys, s.distribution.api(), Duration::from_secs(120)).await?;
         self.running("kubernetes", None, "putting the network policies in force");
         self.policy.begin();
         self.policy.in_force(Duration::from_secs(60)).await?;
@@ -215,7 +230,8 @@ impl Node {
         self.running("kubernetes", None, "waiting for the node to be Ready");
         for _ in 0..2400 {
             if kubernetes::node_ready(s, &keys.tls).await.unwrap_or(false) {
-                self.running("kubernetes", None, "the node is Ready");
+                let of = s.distribution.named().map(|name| format!(", {name}")).unwrap_or_default();
+                self.running("kubernetes", None, format!("the node is Ready{of}"));
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -132,7 +132,7 @@ fn scheduler(s: &Settings) -> Vec<String> {
 }
 
 /// The labels of the guide's pools: a single host carries all of them.
-const LABELS: &str = "node-type=general,antihate.io/pool-general=true,antihate.io/pool-analysis=true,antihate.io/pool-database=true";
+pub(in crate::host) const LABELS: &str = "node-type=general,antihate.io/pool-general=true,antihate.io/pool-analysis=true,antihate.io/pool-database=true";
 
 fn kubelet(s: &Settings) -> Vec<String> {
     vec![
