@@ -13,11 +13,15 @@ use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Major and minor version of the embedded distribution; the stack is made for it and its neighbours.
 pub(super) const STACK: (u32, u32) = (1, 37);
 /// The sum that whoever built this program allows, if they named one.
 const BUILT_IN: Option<&str> = option_env!("ANTIHATE_K3S_SHA256");
+
+/// A program that is k3s says its version within this.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// What the operator asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -214,7 +218,7 @@ fn forget_others(home: &Path, sum: &str) {
 /// Asks for the version. It unpacks nothing for that; the environment is empty but for a folder that does not exist.
 fn ask(program: &Path) -> Result<String, Problem> {
     let env = [("PATH".to_string(), "/usr/bin:/bin".to_string()), (super::DATA_VARIABLE.to_string(), "/nonexistent".to_string())];
-    let (outcome, _) = once::run(program, super::NAME, &["--version"], &env, |_| Ok::<(), std::io::Error>(()))
+    let outcome = once::answer(program, super::NAME, &["--version"], &env, ANSWER)
         .map_err(|e| Problem::new("K3S-106", "the k3s file cannot be run", e.to_string(), "See that the file system of the data root allows programs (no `noexec`)."))?;
     Ok(format!("{}{}", String::from_utf8_lossy(&outcome.stdout), outcome.stderr))
 }
