@@ -11,6 +11,7 @@ mod flow;
 mod hardened;
 mod heal;
 mod hosts;
+mod k3s;
 mod netpol;
 mod node;
 mod refusals;
