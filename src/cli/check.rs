@@ -1,21 +1,27 @@
 //! `antihate check`: whether this host can carry a node.
 
+use super::k3s::K3sArg;
 use super::payload::PayloadArg;
 use super::{Context, DataArg};
 use crate::host::check::{Check, Verdict, judge};
+use crate::config;
+use crate::host::k3s::{K3s, binary};
 use crate::host::survey;
 use crate::payload::need;
+use crate::status::Problem;
 use std::io::Write;
 use std::process::ExitCode;
 
 /// Looks whether this host can carry a node. Exit code 0: yes; 1: no; 2: yes, with losses that are told.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  antihate check\n  antihate check --json | jq '.[] | select(.verdict != \"ok\")'")]
+#[command(after_help = "Examples:\n  antihate check\n  antihate check --json | jq '.[] | select(.verdict != \"ok\")'\n  antihate check --k3s /opt/k3s")]
 pub struct CheckCmd {
     #[command(flatten)]
     data: DataArg,
     #[command(flatten)]
     payload: PayloadArg,
+    #[command(flatten)]
+    k3s: K3sArg,
 }
 
 impl CheckCmd {
@@ -23,7 +29,9 @@ impl CheckCmd {
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let layout = self.data.layout()?;
         let needs = if layout.current().exists() { 0 } else { need(&self.payload.open(context, &layout.data)?).total() };
-        let checks = judge(&survey::facts(&layout, needs, false));
+        let mut checks = judge(&survey::facts(&layout, needs, false));
+        let settings = config::load(&layout.data.join("settings.toml"))?;
+        checks.extend(binary::check(&self.k3s.wish(&settings)?, &layout).map(of_k3s));
         let mut out = std::io::stdout().lock();
         if context.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&checks)?)?;
@@ -32,6 +40,12 @@ impl CheckCmd {
         }
         Ok(ExitCode::from(code(&checks)))
     }
+}
+
+/// A binary that is refused cannot carry a node.
+fn of_k3s(found: Result<K3s, Problem>) -> Check {
+    let verdict = if found.is_ok() { Verdict::Ok } else { Verdict::Failure };
+    Check { title: "k3s binary", verdict, problem: found.err() }
 }
 
 fn line(check: &Check) -> String {

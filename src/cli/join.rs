@@ -2,6 +2,8 @@
 
 use super::up::Up;
 use super::Context;
+use crate::host::distribution::Distribution;
+use crate::host::k3s::binary;
 use crate::host::{guard, joining, mesh, prepare};
 use crate::join::code::Code;
 use crate::status::Problem;
@@ -32,9 +34,13 @@ impl Join {
         {
             let _held = guard::take(&layout)?;
             joining::is_free(&layout)?;
+            let wanted = self.up.wanted(&layout)?;
+            if binary::choose(&self.up.k3s.wish(&wanted.settings)?, &layout)?.is_some() {
+                return Err(Problem::new("JOI-121", "a host with k3s cannot join", "joining is done by the embedded Kubernetes", "Leave --k3s and the setting k3s away on this host.").into());
+            }
             let payload = self.up.payload.open(context, &layout.data)?;
             let kubernetes = payload.kubernetes_version().unwrap_or_default();
-            let settings = self.up.settings(layout.clone(), &self.up.wanted(&layout)?)?;
+            let settings = self.up.settings(layout.clone(), Distribution::Embedded, &wanted)?;
             prepare::folders(&settings)?;
             let key = mesh::public_key(&layout.pki())?;
             let asked = joining::join(&settings, &code, key, &kubernetes, &|why| eprintln!("Waiting: {why}."));

@@ -3,7 +3,7 @@
 use super::{Context, DataArg};
 use crate::files;
 use crate::host::settings::API_PORT;
-use crate::host::survey;
+use crate::host::{k3s, survey};
 use crate::manifests::access::groups;
 use crate::pki::cluster;
 use crate::status::Problem;
@@ -48,7 +48,9 @@ enum Role {
 impl Kubeconfig {
     /// Makes it.
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let pki = self.data.layout()?.pki();
+        let layout = self.data.layout()?;
+        k3s::not_here(&layout, "a kubeconfig for a person", "Use `antihate kubectl`; its file of the administrator gives every right and is not to be handed on.")?;
+        let pki = layout.pki();
         let lacking = |what: &str, cause: String, next: &str| Problem::new("CLI-104", what, cause, next);
         if !self.name.chars().all(|c| c.is_ascii_alphanumeric() || "-._@".contains(c)) || self.name.is_empty() || self.name.starts_with("system") {
             return Err(lacking("this name cannot be used", "letters, digits and - . _ @ are allowed, and it may not begin with system".into(), "Choose another --name.").into());

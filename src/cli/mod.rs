@@ -11,6 +11,7 @@ mod enroll;
 mod hub;
 mod install;
 mod join;
+mod k3s;
 mod kubeconfig;
 mod kubectl;
 mod logs;

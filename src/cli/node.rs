@@ -5,6 +5,7 @@ use crate::cluster::Cluster;
 use crate::config::layout::Layout;
 use crate::config::place::{Host, Pool};
 use crate::files;
+use crate::host::distribution::Distribution;
 use crate::host::hosts::leave;
 use crate::host::{place, survey};
 use crate::join::code::{Code, id_of};
@@ -83,6 +84,9 @@ impl NodeCmd {
         if !layout.admin_kubeconfig().exists() {
             let cause = format!("{} does not exist", layout.admin_kubeconfig().display());
             return Err(Problem::new("CLI-105", "this host runs no control plane", cause, "Run this on the host that was set up first, or on another control-plane host, as root.").into());
+        }
+        if Distribution::of(&layout) != Distribution::Embedded {
+            return Err(Problem::new("CLI-107", "a node with k3s stays alone", "joining is done by the embedded Kubernetes", "Set the node up without k3s if other hosts are to join it.").into());
         }
         match self.sub {
             Sub::Add { pools, control, address, out } => {

@@ -1,7 +1,7 @@
 //! `antihate rotate-secrets`, `antihate rotate-authority`: new keys while the node runs.
 
 use super::{Context, DataArg};
-use crate::host::rotate;
+use crate::host::{k3s, rotate};
 use std::process::ExitCode;
 
 /// Gives the running node a new key for its secrets at rest and writes every secret anew. Takes about two minutes; may be run again.
@@ -16,6 +16,7 @@ impl RotateSecrets {
     /// Rotates.
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let layout = self.data.layout()?;
+        k3s::not_here(&layout, "this rotation", "Use `k3s secrets-encrypt rotate-keys` with the node's own binary.")?;
         let count = super::block_on(rotate::secrets_key(&layout, chrono::Utc::now().timestamp(), &|step| eprintln!("{step}")))??;
         context.say(&serde_json::json!({"secrets": count}), &format!("{count} secrets are encrypted with a new key; the old one is gone."))?;
         Ok(ExitCode::SUCCESS)
@@ -35,6 +36,7 @@ impl RotateAuthority {
     /// Rotates.
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let layout = self.data.layout()?;
+        k3s::not_here(&layout, "this rotation", "Use `k3s certificate rotate-ca` with the node's own binary.")?;
         super::block_on(rotate::authority(&layout, chrono::Utc::now().timestamp(), &|step| eprintln!("{step}")))??;
         context.say(&serde_json::json!({"rotated": true}), "The cluster has another authority. Make kubeconfigs of people anew with `antihate kubeconfig`.")?;
         Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! `antihate up`: the host process in the foreground.
 
+use super::k3s::K3sArg;
 use super::payload::PayloadArg;
 use super::progress;
 use super::{Context, DataArg};
@@ -8,6 +9,8 @@ use crate::config::{self, Resolved};
 use crate::host::board::Board;
 use crate::host::check::{self, Verdict, judge};
 use crate::host::service::Service;
+use crate::host::distribution::Distribution;
+use crate::host::k3s::binary;
 use crate::host::settings::Settings;
 use crate::host::{facts, guard, place, prepare, survey};
 use crate::payload::{Payload, need};
@@ -25,12 +28,14 @@ const PORTS_CLOSE: Duration = Duration::from_secs(10);
 
 /// Makes this host a node and keeps it one, in the foreground; ends everything on Ctrl-C or SIGTERM.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  antihate up\n  antihate up --sample --data /srv/antihate --node-ip 192.0.2.7")]
+#[command(after_help = "Examples:\n  antihate up\n  antihate up --sample --data /srv/antihate --node-ip 192.0.2.7\n  antihate up --k3s /opt/k3s --k3s-sha256 SUM")]
 pub struct Up {
     #[command(flatten)]
     pub(super) data: DataArg,
     #[command(flatten)]
     pub(super) payload: PayloadArg,
+    #[command(flatten)]
+    pub(super) k3s: K3sArg,
     /// Address of this host on its network; without it, that of the default route's link.
     #[arg(long, value_name = "IP")]
     node_ip: Option<Ipv4Addr>,
@@ -60,8 +65,9 @@ impl Up {
         prepare::leftovers(&layout)?;
         survey::await_free_ports(PORTS_CLOSE);
         preflight(&layout, &payload, self.node_ip.is_some())?;
+        let k3s = binary::choose(&self.k3s.wish(&wanted.settings)?, &layout)?;
         survey::raise_open_files();
-        let settings = self.settings(layout, &wanted)?;
+        let settings = self.settings(layout, k3s.map_or(Distribution::Embedded, Distribution::K3s), &wanted)?;
         prepare::folders(&settings)?;
         let again = super::block_on(serve(settings, wanted, self.page, payload, context.json))??;
         if again {
@@ -79,11 +85,13 @@ impl Up {
         Ok(Resolved { home, ..Resolved::new(config::Valid::check(settings)?, survey::host_facts(layout)) })
     }
 
-    pub(super) fn settings(&self, layout: Layout, wanted: &Resolved) -> Result<Settings, Problem> {
+    pub(super) fn settings(&self, layout: Layout, distribution: Distribution, wanted: &Resolved) -> Result<Settings, Problem> {
         let found = survey::address();
         let no_address = || Problem::new("CHK-106", "this host has no network address", "no link is up with an IPv4 address", "Bring a link up, or name an address with --node-ip.");
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         Ok(Settings {
+            distribution,
+            kernel_protected: facts::kernel_protected(),
             payload: layout.current(),
             node: wanted.node_name(),
             node_ip: self.node_ip.or(found).ok_or_else(no_address)?,

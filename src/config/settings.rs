@@ -1,6 +1,7 @@
 //! `settings.toml` as it is written: every field has a default, unknown fields are refused.
 
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use url::Url;
 
 /// The whole of `settings.toml`.
@@ -13,6 +14,10 @@ pub struct Settings {
     pub retention_days: u32,
     /// Runs the product's own sample site and observes it.
     pub sample: bool,
+    /// A k3s binary that runs Kubernetes instead of the embedded distribution.
+    pub k3s: Option<PathBuf>,
+    /// The sum that this binary must have.
+    pub k3s_sha256: Option<String>,
     /// This node.
     pub node: Node,
     /// What is observed.
@@ -27,6 +32,8 @@ impl Default for Settings {
             languages: Vec::new(),
             retention_days: 90,
             sample: false,
+            k3s: None,
+            k3s_sha256: None,
             node: Node::default(),
             sources: Sources::default(),
             analyzer: Analyzer::default(),

@@ -65,6 +65,7 @@ impl Valid {
         check_range("CFG-106", "sources.poll_seconds", settings.sources.poll_seconds, 1, 86_400)?;
         check_range("CFG-106", "analyzer.batch_size", settings.analyzer.batch_size, 1, 1024)?;
         check_range("CFG-106", "analyzer.max_sequence_length", settings.analyzer.max_sequence_length, 16, 512)?;
+        check_k3s(&settings)?;
         settings.languages = settings.languages.iter().map(|l| language(l)).collect::<Result<_, _>>()?;
         settings.sources.hashtags = hashtags(&settings.sources.hashtags)?;
         for feed in &settings.sources.rss {
@@ -100,6 +101,17 @@ fn check_geography(geography: &str) -> Result<(), Problem> {
     good.then_some(()).ok_or_else(|| {
         Problem::new("CFG-103", "node.geography is not usable", "it is empty, longer than 100 characters, or holds a control character", "Give the geography's name, such as \"Northern Mumbai\".")
     })
+}
+
+fn check_k3s(settings: &Settings) -> Result<(), Problem> {
+    if let Some(file) = settings.k3s.as_ref().filter(|file| !file.is_absolute()) {
+        return Err(Problem::new("CFG-108", format!("k3s = {:?} cannot be used", file.display()), "it does not begin with /, so that it would depend on the folder of whoever starts the node", "Give the whole path of the k3s binary."));
+    }
+    let sum = |s: &&String| s.len() == 64 && s.chars().all(|c| c.is_ascii_hexdigit());
+    match settings.k3s_sha256.as_ref().filter(|s| !sum(s)) {
+        Some(given) => Err(Problem::new("CFG-109", format!("k3s_sha256 = {given:?} is not a sum"), "a SHA-256 sum is 64 hexadecimal digits", "Copy it from what the release publishes, or from `sha256sum`.")),
+        None => Ok(()),
+    }
 }
 
 fn check_range(code: &str, field: &str, value: u32, low: u32, high: u32) -> Result<(), Problem> {

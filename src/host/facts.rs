@@ -74,6 +74,17 @@ pub fn resolvers(text: &str) -> Vec<IpAddr> {
     named.filter(|a| !a.is_loopback()).take(3).collect()
 }
 
+/// What a kubelet wants to find that may not set it itself.
+const KERNEL: [(&str, &str); 6] = [
+    ("vm/overcommit_memory", "1"), ("vm/panic_on_oom", "0"), ("kernel/panic", "10"), ("kernel/panic_on_oops", "1"),
+    ("kernel/keys/root_maxkeys", "1000000"), ("kernel/keys/root_maxbytes", "25000000"),
+];
+
+/// True where the kernel's settings are already those that a kubelet wants.
+pub fn kernel_protected() -> bool {
+    KERNEL.iter().all(|(name, wanted)| std::fs::read_to_string(Path::new("/proc/sys").join(name)).is_ok_and(|is| is.trim() == *wanted))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@
 //! Kafka's volumes, and are never touched. What runs only notices: it leaves a note, ends everything and starts the program
 //! anew; the rebuilding is done by the next start, while nothing runs, and goes on after a kill because the note stays until then.
 
+use super::distribution::Distribution;
 use super::stop;
 use crate::config::layout::Layout;
 use crate::files;
@@ -111,7 +112,7 @@ fn make_anew(layout: &Layout, part: Part, why: &str) -> Result<String, Problem> 
 
 /// Damage that can be seen before anything runs.
 fn seen(layout: &Layout, part: Part) -> Option<String> {
-    let containerd = layout.kubernetes().join("containerd");
+    let containerd = Distribution::of(layout).places(layout).runtime_root;
     let known = |path: &str| std::fs::metadata(containerd.join(path)).is_ok_and(|m| m.len() > 0);
     match part {
         Part::Datastore => store::damage(&database(layout)),
@@ -125,16 +126,17 @@ fn seen(layout: &Layout, part: Part) -> Option<String> {
 }
 
 fn remove(layout: &Layout, part: Part) -> std::io::Result<()> {
-    let k = layout.kubernetes();
+    let (k, places) = (layout.kubernetes(), Distribution::of(layout).places(layout));
     match part {
         // Kept, for whoever wants to know what happened; the one before it goes.
         Part::Datastore => {
-            let (kine, aside) = (k.join("kine"), k.join("kine.damaged"));
+            let store = places.database.parent().expect("a folder");
+            let aside = store.with_extension("damaged");
             absent(std::fs::remove_dir_all(&aside))?;
-            absent(std::fs::rename(&kine, &aside))?;
-            std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).recursive(true).create(&kine)
+            absent(std::fs::rename(store, &aside))?;
+            std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).recursive(true).create(store)
         }
-        Part::Runtime => [k.join("containerd"), k.join("cni"), layout.run.join("containerd")].iter().try_for_each(|p| absent(std::fs::remove_dir_all(p))),
+        Part::Runtime => [places.runtime_root, k.join("cni"), places.runtime_state].iter().try_for_each(|p| absent(std::fs::remove_dir_all(p))),
         Part::Checkpoints => CHECKPOINTS.iter().try_for_each(|name| absent(std::fs::remove_file(k.join("kubelet").join(name)))),
     }
 }
@@ -151,7 +153,7 @@ fn was_rebuilt_lately(layout: &Layout, part: Part) -> bool {
 
 /// The file in which every object of the cluster lies.
 pub(super) fn database(layout: &Layout) -> PathBuf {
-    layout.kubernetes().join("kine/state.db")
+    Distribution::of(layout).places(layout).database
 }
 
 fn note(layout: &Layout, part: Part) -> PathBuf {

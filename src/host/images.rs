@@ -12,11 +12,12 @@ use std::io::BufWriter;
 const PINNED: &str = "io.cri-containerd.pinned=pinned";
 
 fn ctr(s: &Settings, args: &[&str], feed: impl FnOnce(&mut dyn std::io::Write) -> Result<(), PackError>) -> Result<Vec<u8>, Problem> {
-    let socket = s.layout.containerd_socket().display().to_string();
-    let all = [&["--address", socket.as_str(), "--namespace", "k8s.io"], args].concat();
-    let env = [("PATH".to_string(), s.path()), (MARK.to_string(), s.layout.data.display().to_string())];
+    let ctr = s.distribution.ctr(s);
+    let all: Vec<&str> = ctr.first.iter().map(String::as_str).chain(args.iter().copied()).collect();
+    let mut env = vec![("PATH".to_string(), s.path()), (MARK.to_string(), s.layout.data.display().to_string())];
+    env.extend(s.distribution.environment(&s.layout).into_iter().map(|(name, value)| (name.to_string(), value)));
     let failed = |cause: String| Problem::new("IMG-201", format!("containerd refused `{}`", args.join(" ")), cause, "read `antihate logs containerd`; it is tried again");
-    let (outcome, fed) = once::run(&s.program("kubernetes"), "ctr", &all, &env, feed).map_err(|e| failed(e.to_string()))?;
+    let (outcome, fed) = once::run(&ctr.program, ctr.name, &all, &env, feed).map_err(|e| failed(e.to_string()))?;
     match (outcome.ok, fed) {
         (true, Ok(())) => Ok(outcome.stdout),
         // When the reader has ended, its own words say more than our broken pipe.

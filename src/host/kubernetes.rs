@@ -1,7 +1,7 @@
 //! Runs the cluster's components: starts them in an order that lets them overlap, knows each one's health, ends them in order.
 
-use super::probe::{self, Probe, ProbeError, Tls};
-use super::render::commands::{self, Component};
+use super::probe::{self, ProbeError, Tls};
+use super::render::commands::Component;
 use super::settings::{API_PORT, Settings};
 use crate::process::cgroup::{self, Cgroup};
 use crate::process::supervisor::{MARK, Spec, State, Supervised};
@@ -12,26 +12,8 @@ use std::time::Duration;
 /// The running components, in starting order.
 pub struct Running {
     children: Vec<Supervised>,
+    parts: &'static [&'static str],
 }
-
-/// Where and what to ask for each component's health.
-pub fn probe_of(s: &Settings, component: &str) -> Option<Probe> {
-    Some(match component {
-        "etcd" => Probe::Http(2381, "/readyz"),
-        "kine" => Probe::Socket(s.layout.kine_socket()),
-        "containerd" => Probe::Socket(s.layout.containerd_socket()),
-        "kube-apiserver" => Probe::Https(API_PORT, "/livez"),
-        "kube-controller-manager" => Probe::Https(10257, "/healthz"),
-        "kube-scheduler" => Probe::Https(10259, "/healthz"),
-        "kubelet" => Probe::Http(10248, "/healthz"),
-        "kube-proxy" => Probe::Http(10256, "/healthz"),
-        "wireguard" => Probe::Socket(super::mesh::socket(&s.layout)),
-        _ => return None,
-    })
-}
-
-/// Those that need no API server; all others wait for it.
-const FIRST: [&str; 4] = ["kine", "etcd", "containerd", "kube-apiserver"];
 
 fn spec(s: &Settings, c: Component) -> Spec {
     Spec {
@@ -53,28 +35,29 @@ const GARBAGE: (&str, &str) = ("100", "30");
 /// What every component sees; nothing of ours is inherited.
 fn environment(s: &Settings) -> Vec<(String, String)> {
     let pair = |k: &str, v: String| (k.to_string(), v);
-    vec![
+    let mut all = vec![
         pair("PATH", s.path()),
         pair("HOME", s.layout.kubernetes().join("home").display().to_string()),
         pair("TMPDIR", s.layout.run.join("tmp").display().to_string()),
-        pair("GOMEMLIMIT", "900MiB".into()),
         pair("GOGC", GARBAGE.0.into()),
         pair("ANTIHATE_SETTLED_GOGC", GARBAGE.1.into()),
         pair(MARK, s.layout.data.display().to_string()),
-    ]
+    ];
+    all.extend(s.distribution.environment(&s.layout).into_iter().map(|(name, value)| pair(name, value)));
+    all
 }
 
 impl Running {
-    /// Starts datastore, container runtime and API server.
+    /// Starts what needs no API server: datastore, container runtime and API server, or the one process that is all of them.
     pub fn start(s: &Settings) -> Result<Running, Problem> {
-        let mut running = Running { children: Vec::new() };
-        commands::all(s).into_iter().filter(|c| FIRST.contains(&c.name)).try_for_each(|c| running.launch(s, c))?;
+        let mut running = Running { children: Vec::new(), parts: s.distribution.parts() };
+        s.distribution.components(s).into_iter().filter(|c| s.distribution.starts_first(c.name)).try_for_each(|c| running.launch(s, c))?;
         Ok(running)
     }
 
     /// Starts these alone.
     pub fn only(s: &Settings, components: Vec<Component>) -> Result<Running, Problem> {
-        let mut running = Running { children: Vec::new() };
+        let mut running = Running { children: Vec::new(), parts: &[] };
         components.into_iter().try_for_each(|c| running.launch(s, c))?;
         Ok(running)
     }
@@ -86,7 +69,7 @@ impl Running {
 
     /// Starts those that need the API server, unless they were started.
     pub fn start_rest(&mut self, s: &Settings) -> Result<(), Problem> {
-        let missing: Vec<Component> = commands::all(s).into_iter().filter(|c| !self.children.iter().any(|r| r.name() == c.name)).collect();
+        let missing: Vec<Component> = s.distribution.components(s).into_iter().filter(|c| !self.children.iter().any(|r| r.name() == c.name)).collect();
         missing.into_iter().try_for_each(|c| self.launch(s, c))
     }
 
@@ -99,9 +82,10 @@ impl Running {
         Ok(())
     }
 
-    /// What is known of each child.
+    /// What is known of each child, and the names of what runs inside of one.
     pub fn states(&self) -> Vec<(&'static str, State)> {
-        self.children.iter().map(|c| (c.name(), c.state())).collect()
+        let inside = self.parts.iter().map(|name| (*name, State::default()));
+        self.children.iter().map(|c| (c.name(), c.state())).chain(inside).collect()
     }
 
     /// Ends the components `names`, the last started first; blocks.
@@ -114,7 +98,7 @@ impl Running {
 
 /// Asks a component how it is.
 pub async fn ask(s: &Settings, tls: &Tls, component: &str) -> Result<(), ProbeError> {
-    probe::ask(&probe_of(s, component).expect("every component has a probe"), tls).await
+    probe::ask(&s.distribution.probe_of(s, component).expect("every component has a probe"), tls).await
 }
 
 /// The problem of a component that does not answer; names those that ended meanwhile.

@@ -1,16 +1,18 @@
 //! Role: prepare, unpack, run Kubernetes, apply, watch.
 //!
 //! Decisions (`settings`, `render`, `check`) are pure; `facts` asks the machine; `prepare`, `kubernetes`, `images`, `stop`
-//! act, each idempotent; `heal` makes damaged parts anew; `up` puts them in order and `board` publishes where they stand. `policy` keeps the network policies
+//! act, each idempotent; `distribution` says which Kubernetes they act on, the embedded one or `k3s`; `heal` makes damaged parts anew; `up` puts them in order and `board` publishes where they stand. `policy` keeps the network policies
 //! in force beside them.
 
 pub mod board;
 pub mod check;
+pub mod distribution;
 pub mod facts;
 pub mod guard;
 pub mod heal;
 pub mod images;
 pub mod joining;
+pub mod k3s;
 pub mod kubernetes;
 pub mod mesh;
 pub mod hosts;

@@ -39,7 +39,7 @@ fn failures(status: &NodeStatus, step: &str) -> u32 {
 
 /// Whether the datastore may be at fault: Kubernetes does not start, or what stands on it is unwell for some time.
 fn suspected(status: &NodeStatus) -> bool {
-    let unwell = |name: &str, since| ["kine", "kube-apiserver"].contains(&name) && Utc::now() - since > UNWELL;
+    let unwell = |name: &str, since| ["kine", "kube-apiserver", "k3s"].contains(&name) && Utc::now() - since > UNWELL;
     failures(status, "kubernetes") > 0 || status.components.iter().any(|c| !c.healthy && unwell(&c.name, c.since))
 }
 

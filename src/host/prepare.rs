@@ -1,6 +1,6 @@
 //! Makes the host ready: folders, what a killed predecessor left, control groups, kernel settings, rendered configuration.
 
-use super::render;
+use super::k3s;
 use super::settings::{OLD_BRIDGE, SERVICE_CIDR, Settings, service_network};
 use super::stop;
 use crate::config::layout::Layout;
@@ -9,7 +9,7 @@ use crate::process::cgroup::{self, Cgroup};
 use crate::process::{netlink, scan};
 use crate::status::Problem;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 fn problem(doing: &str, place: &Path, e: &std::io::Error) -> Problem {
@@ -36,7 +36,9 @@ pub fn folders(s: &Settings) -> Result<(), Problem> {
 
 /// Ends the components of a predecessor that was killed; containers and their shims go on, the new containerd adopts them.
 pub fn leftovers(layout: &Layout) -> Result<usize, Problem> {
-    let found: Vec<i32> = scan::marked(&layout.data).into_iter().filter(|p| !p.name.starts_with("containerd-shim")).map(|p| p.pid).collect();
+    let shim = |name: &str| name.starts_with("containerd-shim");
+    let marked = scan::marked(&layout.data).into_iter().filter(|p| !shim(&p.name)).map(|p| p.pid);
+    let found: Vec<i32> = marked.chain(k3s::strays(layout).into_iter().filter(|pid| !shim(&scan::name(*pid)))).collect();
     let left = scan::end(&found, Duration::from_secs(10));
     if !left.is_empty() {
         return Err(Problem::new("PRE-102", "processes of an earlier run do not end", format!("process {left:?} hangs in the kernel"), "restart this host"));
@@ -74,13 +76,12 @@ pub fn old_network(layout: &Layout) -> Result<(), Problem> {
     netlink::remove_bridge(OLD_BRIDGE).map_err(|e| Problem::new("PRE-106", format!("the link {OLD_BRIDGE} of an earlier layout stays"), e.to_string(), "remove it with `ip link delete`, then start again"))
 }
 
-/// Writes the rendered configuration; returns the names of what changed.
-pub fn configuration(s: &Settings) -> Result<Vec<&'static str>, Problem> {
+/// Writes the rendered configuration; returns what changed.
+pub fn configuration(s: &Settings) -> Result<Vec<PathBuf>, Problem> {
     let mut changed = Vec::new();
-    for (name, text) in render::files(s) {
-        let path = s.etc(name);
+    for (path, text) in s.distribution.files(s) {
         if files::replace_if_changed(&path, text.as_bytes(), 0o600).map_err(|e| problem("write", &path, &e))? {
-            changed.push(name);
+            changed.push(path);
         }
     }
     Ok(changed)

@@ -4,7 +4,7 @@ use crate::pki::rotation;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -53,44 +53,81 @@ pub async fn ask(probe: &Probe, tls: &Tls) -> Result<(), ProbeError> {
     tokio::time::timeout(LIMIT, work).await.map_err(|_| ProbeError::Late)?
 }
 
+/// Files that say whom to trust and who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Authorities.
+    pub trust: PathBuf,
+    /// The certificate that is shown.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+impl Credentials {
+    /// The administrator's in the cluster's key folder.
+    pub fn of(pki: &Path) -> Credentials {
+        Credentials::named(pki, "admin")
+    }
+
+    /// Another client's in the cluster's key folder.
+    pub fn named(pki: &Path, client: &str) -> Credentials {
+        Credentials { trust: rotation::trust(pki), certificate: pki.join(format!("{client}.crt")), key: pki.join(format!("{client}.key")) }
+    }
+}
+
 /// A TLS client with the administrator's certificate, for this host's own components.
 #[derive(Clone)]
 pub struct Tls {
-    config: Arc<rustls::ClientConfig>,
+    credentials: Credentials,
+    config: Arc<OnceLock<Arc<rustls::ClientConfig>>>,
 }
 
 impl Tls {
     /// Reads authority and certificate from the cluster's key folder.
     pub fn new(pki: &Path) -> Result<Tls, ProbeError> {
-        Tls::with(pki, "admin")
+        let tls = Tls::later(Credentials::of(pki));
+        tls.config().map(|_| tls)
     }
 
-    /// The same with the certificate of another client.
-    pub fn with(pki: &Path, client: &str) -> Result<Tls, ProbeError> {
-        let wrong = |e: &dyn std::fmt::Display| ProbeError::Tls(e.to_string());
-        let mut roots = rustls::RootCertStore::empty();
-        for authority in CertificateDer::pem_file_iter(rotation::trust(pki)).map_err(|e| wrong(&e))? {
-            roots.add(authority.map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))?;
+    /// Reads them when it is asked first, and again until they are there: somebody else makes them.
+    pub fn later(credentials: Credentials) -> Tls {
+        Tls { credentials, config: Arc::default() }
+    }
+
+    fn config(&self) -> Result<Arc<rustls::ClientConfig>, ProbeError> {
+        if let Some(known) = self.config.get() {
+            return Ok(known.clone());
         }
-        let certificate = CertificateDer::from_pem_file(pki.join(format!("{client}.crt"))).map_err(|e| wrong(&e))?;
-        let key = PrivateKeyDer::from_pem_file(pki.join(format!("{client}.key"))).map_err(|e| wrong(&e))?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| wrong(&e))?
-            .with_root_certificates(roots)
-            .with_client_auth_cert(vec![certificate], key)
-            .map_err(|e| wrong(&e))?;
-        Ok(Tls { config: Arc::new(config) })
+        let made = Arc::new(client(&self.credentials)?);
+        Ok(self.config.get_or_init(|| made).clone())
     }
 
     /// GET on this host's loopback; the body of a 200.
     pub async fn get(&self, port: u16, path: &str) -> Result<Vec<u8>, ProbeError> {
+        let config = self.config()?;
         let tcp = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
         let name = ServerName::try_from("localhost").expect("a valid name");
-        let stream = tokio_rustls::TlsConnector::from(self.config.clone()).connect(name, tcp).await?;
+        let stream = tokio_rustls::TlsConnector::from(config).connect(name, tcp).await?;
         get(stream, path).await
     }
+}
+
+fn client(credentials: &Credentials) -> Result<rustls::ClientConfig, ProbeError> {
+    let wrong = |e: &dyn std::fmt::Display| ProbeError::Tls(e.to_string());
+    let mut roots = rustls::RootCertStore::empty();
+    for authority in CertificateDer::pem_file_iter(&credentials.trust).map_err(|e| wrong(&e))? {
+        roots.add(authority.map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))?;
+    }
+    let certificate = CertificateDer::from_pem_file(&credentials.certificate).map_err(|e| wrong(&e))?;
+    let key = PrivateKeyDer::from_pem_file(&credentials.key).map_err(|e| wrong(&e))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| wrong(&e))?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![certificate], key)
+        .map_err(|e| wrong(&e))
 }
 
 async fn get(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> Result<Vec<u8>, ProbeError> {

@@ -1,6 +1,7 @@
 //! Takes a node off its host again: after it nothing is left that was not there before.
 
 use super::mesh;
+use super::distribution::Distribution;
 use super::policy::claims::RESULTS;
 use super::render::node::NETWORK;
 use super::settings::{OLD_BRIDGE, SERVICE_CIDR, service_network};
@@ -17,8 +18,8 @@ use std::time::Duration;
 /// nftables tables that kube-proxy, the CNI plugins and the network policies make, as `family name`.
 const TABLES: [(&str, &str); 6] =
     [("ip", "kube-proxy"), ("ip6", "kube-proxy"), ("inet", "cni_plugins_masquerade"), ("ip", "cni_hostport"), ("ip6", "cni_hostport"), crate::policy::TABLE];
-/// Where containerd keeps a folder for each sandbox, below the folder of Kubernetes.
-const SANDBOXES: &str = "containerd/io.containerd.grpc.v1.cri/sandboxes";
+/// Where containerd keeps a folder for each sandbox, below its root.
+const SANDBOXES: &str = "io.containerd.grpc.v1.cri/sandboxes";
 /// What a data root holds; a folder with something else in it is not ours to remove.
 const OURS: [&str; 16] = [
     "cluster", "store", "current", "models", "pki", "kubernetes", "volumes", "logs", "identity", "lock", "run", "node.db", "secrets", "settings.toml", "trust", "journal",
@@ -97,6 +98,10 @@ fn elsewhere(layout: &Layout) {
             drop(std::fs::remove_file(link));
         }
     }
+    for folder in Distribution::of(layout).elsewhere(layout) {
+        drop(std::fs::remove_dir_all(&folder));
+        drop(folder.parent().map(std::fs::remove_dir)); // only an empty one goes
+    }
     // Only where nothing of another owner lies in them: a folder that is not empty stays.
     for folder in ["/var/lib/cni/results", "/var/lib/cni", "/var/log/containers", "/run/containerd/s", "/run/containerd/runc/k8s.io", "/run/containerd/runc", "/run/containerd"] {
         drop(std::fs::remove_dir(folder));
@@ -108,7 +113,7 @@ fn elsewhere(layout: &Layout) {
 fn plugin_results(folder: &Path, layout: &Layout) -> Vec<PathBuf> {
     let results: Vec<_> = children(folder).into_iter().filter_map(|path| Some((serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?, path))).collect();
     let ours = |r: &serde_json::Value| r["networkName"] == NETWORK && configuration(r).contains(&format!("\"{}/", layout.data.display()));
-    let known = children(&layout.kubernetes().join(SANDBOXES));
+    let known = children(&Distribution::of(layout).places(layout).runtime_root.join(SANDBOXES));
     let mut sandboxes: BTreeSet<String> = known.iter().filter_map(|p| Some(p.file_name()?.to_str()?.to_string())).collect();
     sandboxes.extend(results.iter().filter(|(r, _)| ours(r)).filter_map(|(r, _)| Some(r["containerId"].as_str()?.to_string())));
     let gone = |r: &serde_json::Value| ours(r) || (r["networkName"] == "cni-loopback" && r["containerId"].as_str().is_some_and(|id| sandboxes.contains(id)));
@@ -159,7 +164,7 @@ mod tests {
     fn results_of_this_nodes_sandboxes_go_and_those_of_others_stay() {
         let (dir, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let layout = Layout::new(dir.path());
-        std::fs::create_dir_all(layout.kubernetes().join(SANDBOXES).join("s3")).unwrap();
+        std::fs::create_dir_all(layout.kubernetes().join("containerd").join(SANDBOXES).join("s3")).unwrap();
         let of = |data: &Path| base64::engine::general_purpose::STANDARD.encode(format!(r#"{{"store":"{}/x"}}"#, data.display()));
         let write = |network: &str, id: &str, config: String| {
             let text = serde_json::json!({"networkName": network, "containerId": id, "config": config}).to_string();

@@ -4,6 +4,7 @@
 
 use super::board::{self, Board};
 use super::provider::HostProvider;
+use super::distribution::Distribution;
 use super::hosts::{HostKeeper, balance};
 use super::settings::{API_PORT, SERVICE_IP, Settings};
 use super::up::Node;
@@ -119,6 +120,9 @@ impl Service {
 
 /// Starts what looks after the other hosts, and the door or the way that this host's place asks for.
 async fn start_hosts(beside: &mut Tasks, node: &Node, kubernetes: String) -> Result<(), Problem> {
+    if node.settings.distribution != Distribution::Embedded {
+        return Ok(());
+    }
     let (settings, hosts, until) = (node.settings.clone(), node.hosts.clone(), beside.stop());
     // A control plane has nobody to ask before its own API server runs; any other host asks those there are, once it has its keys.
     let begin = if settings.place.control { node.ready.clone() } else { node.keyed.clone() };

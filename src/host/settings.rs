@@ -1,6 +1,7 @@
 //! What one node is made of, resolved: everything that its rendered configuration depends on.
 
 use crate::config::Place;
+use super::distribution::Distribution;
 use crate::config::layout::Layout;
 pub use crate::manifests::network::{DNS_IP, POD_CIDR, SERVICE_CIDR};
 use std::net::Ipv4Addr;
@@ -20,6 +21,8 @@ pub enum CgroupVersion {
 pub struct Settings {
     /// Where everything lies.
     pub layout: Layout,
+    /// The Kubernetes that it runs.
+    pub distribution: Distribution,
     /// The unpacked Kubernetes payload.
     pub payload: PathBuf,
     /// Name of the node: a valid DNS label.
@@ -34,6 +37,8 @@ pub struct Settings {
     pub cgroups: CgroupVersion,
     /// True where the host may not lower an oom_score_adj (no CAP_SYS_RESOURCE).
     pub restrict_oom: bool,
+    /// The kernel's settings are those that a kubelet wants which may not change them.
+    pub kernel_protected: bool,
     /// Resolvers of the host that a pod can reach.
     pub resolvers: Vec<std::net::IpAddr>,
 }

@@ -1,5 +1,7 @@
 //! Ends the node: what takes work first, then the containers with a deadline, then what they need. Nothing is left running.
 
+use super::distribution::Distribution;
+use super::k3s;
 use super::kubernetes::Running;
 use super::settings::Settings;
 use crate::config::layout::Layout;
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 const CONTAINERS: Duration = Duration::from_secs(30);
 
 /// What takes work ends first, then what it needs.
-const COMPONENTS_FIRST: [&str; 2] = ["kube-proxy", "kubelet"];
+const COMPONENTS_FIRST: [&str; 3] = ["kube-proxy", "kubelet", "k3s"];
 const COMPONENTS_LAST: [&str; 7] = ["kube-scheduler", "kube-controller-manager", "kube-apiserver", "kine", "etcd", "containerd", "wireguard"];
 
 /// Ends everything of the node, gracefully while `running` holds its components; blocks.
@@ -40,9 +42,10 @@ pub fn components(running: Option<Running>) {
 /// Ends what is left without any help of ours: containers, shims, components; then their mounts. Blocks.
 pub fn leftovers(layout: &Layout) -> Result<(), Problem> {
     // Asked before the shims end: some take the folder that names their socket along, but not the socket.
-    let sockets = shim_sockets(&layout.run.join("containerd"));
+    let state = Distribution::of(layout).places(layout).runtime_state;
+    let sockets = shim_sockets(&state);
     end_containers(layout, CONTAINERS);
-    let pids: Vec<i32> = scan::marked(&layout.data).into_iter().map(|p| p.pid).collect();
+    let pids: Vec<i32> = scan::marked(&layout.data).into_iter().map(|p| p.pid).chain(k3s::strays(layout)).collect();
     let left = scan::end(&pids, Duration::from_secs(10));
     if !left.is_empty() {
         return Err(Problem::new("STP-101", "processes of this node do not end", format!("process {left:?} hangs in the kernel"), "restart this host"));
@@ -50,6 +53,7 @@ pub fn leftovers(layout: &Layout) -> Result<(), Problem> {
     sockets.into_iter().for_each(|socket| drop(std::fs::remove_file(socket)));
     let mut stuck = mounts::unmount_below(&layout.run);
     stuck.extend(mounts::unmount_below(&layout.kubernetes()));
+    stuck.extend(mounts::unmount_below(&state));
     match stuck.first() {
         None => Ok(()),
         Some(point) => Err(Problem::new("STP-102", "a mount of this node stays", point.display().to_string(), "restart this host")),

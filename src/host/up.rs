@@ -7,9 +7,10 @@ use super::board::{self, Board};
 use super::kubernetes::{self, Running};
 use super::hosts::{self, Hosts, moving};
 use super::policy::{Enforcer, filter};
-use super::probe::Tls;
+use super::probe::{Credentials, Tls};
 use super::settings::{API_PORT, SERVICE_IP, Settings};
-use super::{check, heal, images, mesh, prepare, stop, survey};
+use super::distribution::Distribution;
+use super::{check, heal, images, k3s, mesh, prepare, stop, survey};
 use crate::payload::{self, Payload};
 use crate::pki::cluster::{self, ClusterNames};
 use crate::config::place::Datastore;
@@ -208,7 +209,11 @@ impl Node {
     }
 
     async fn keys(&self, unpacked: &Unpacked) -> Result<Keys, Problem> {
-        if self.settings.place.control { self.own_keys(unpacked).await } else { self.given_keys().await }
+        match &self.settings.distribution {
+            Distribution::K3s(_) => self.keys_of_k3s().await,
+            Distribution::Embedded if self.settings.place.control => self.own_keys(unpacked).await,
+            Distribution::Embedded => self.given_keys().await,
+        }
     }
 
     /// Of a joined host: new ones are asked for where they are due, and the present ones serve as long as they hold.
@@ -222,7 +227,7 @@ impl Node {
             Some(Err(problem)) => format!("could not be renewed yet: {}", problem.cause),
             None => "were given at the join".to_string(),
         });
-        Ok(Keys { tls: Tls::with(&s.layout.pki(), "host").map_err(|e| failed(&e))? })
+        Ok(Keys { tls: Tls::later(Credentials::named(&s.layout.pki(), "host")) })
     }
 
     async fn own_keys(&self, _: &Unpacked) -> Result<Keys, Problem> {
@@ -242,6 +247,17 @@ impl Node {
         .await
     }
 
+    /// k3s makes its own keys when it starts; what it is given before is a token.
+    async fn keys_of_k3s(&self) -> Result<Keys, Problem> {
+        self.blocking(|node| {
+            let s = &node.settings;
+            let made = k3s::prepare(&s.layout)?;
+            node.running("keys", None, if made.is_empty() { "left to k3s; its token was there" } else { "left to k3s; a token made for it" });
+            Ok(Keys { tls: Tls::later(s.distribution.credentials(&s.layout)) })
+        })
+        .await
+    }
+
     async fn kubernetes(&self, keys: &Keys) -> Result<(), Problem> {
         let s = &self.settings;
         if self.running.lock().await.is_none() {
@@ -254,7 +270,7 @@ impl Node {
             }
             *self.running.lock().await = Some(begun);
         }
-        self.wait_for(keys, "kube-apiserver", Duration::from_secs(120)).await?;
+        self.wait_for(keys, s.distribution.api(), Duration::from_secs(120)).await?;
         self.running("kubernetes", None, "putting the network policies in force");
         self.policy.begin();
         self.policy.in_force(Duration::from_secs(60)).await?;
@@ -264,7 +280,8 @@ impl Node {
         self.running("kubernetes", None, "waiting for the node to be Ready");
         for _ in 0..2400 {
             if kubernetes::node_ready(s, &keys.tls).await.unwrap_or(false) {
-                self.running("kubernetes", None, "the node is Ready");
+                let of = s.distribution.named().map(|name| format!(", {name}")).unwrap_or_default();
+                self.running("kubernetes", None, format!("the node is Ready{of}"));
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

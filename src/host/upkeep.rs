@@ -1,6 +1,7 @@
 //! Notices, beside everything else, that the world around a sound node has changed: its address, its clock, the age of its
 //! certificates. The components are then started anew with what fits; pods go on meanwhile.
 
+use super::distribution::Distribution;
 use super::up::Node;
 use super::{check, facts, survey};
 use crate::pki::{cluster, joined};
@@ -13,6 +14,10 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_secs(5);
 /// Certificates are read at every so manieth look.
 const CERTIFICATES: u32 = 6;
+/// k3s renews, when it starts, what ends within 120 days; a start that did not help is not tried again on the same day.
+const K3S_REST: time::Duration = time::Duration::days(90);
+/// So many looks pass in a day.
+const A_DAY: u32 = 24 * 3600 / EVERY.as_secs() as u32;
 /// A clock that was set by more than this is a reason: tokens and leases name times.
 const JUMP: TimeDelta = TimeDelta::seconds(60);
 /// So many looks in a row have to agree on a new address: a link that comes back has its old one.
@@ -54,7 +59,7 @@ impl Node {
             look += 1;
             moved = self.moved(moved);
             let now = Utc::now();
-            let seen = Seen { set: offset() - began, impossible: !possible(now), moved, due: look % CERTIFICATES == 0 && self.due(now) };
+            let seen = Seen { set: offset() - began, impossible: !possible(now), moved, due: look % CERTIFICATES == 0 && self.due(now, look) };
             // Before the keys are made there is nothing that a wrong clock could spoil.
             if let Some(why) = decide(&seen).filter(|_| self.has_keys()) {
                 tracing::warn!(why, "the components are started anew; pods go on");
@@ -73,9 +78,14 @@ impl Node {
         Some((address, looks + 1))
     }
 
-    fn due(&self, now: DateTime<Utc>) -> bool {
+    fn due(&self, now: DateTime<Utc>, look: u32) -> bool {
+        let Ok(now) = time::OffsetDateTime::from_unix_timestamp(now.timestamp()) else { return false };
         let s = &self.settings;
-        time::OffsetDateTime::from_unix_timestamp(now.timestamp()).is_ok_and(|now| if s.place.control { cluster::is_due(&s.layout.pki(), now) } else { joined::is_due(&s.layout.pki(), now) })
+        match s.distribution {
+            Distribution::Embedded if !s.place.control => joined::is_due(&s.layout.pki(), now),
+            Distribution::Embedded => cluster::is_due(&s.layout.pki(), now),
+            Distribution::K3s(_) => look > A_DAY && cluster::is_near_its_end(&s.distribution.credentials(&s.layout).certificate, K3S_REST, now),
+        }
     }
 
     /// Whether the step that makes the keys is done in this run.

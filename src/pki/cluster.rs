@@ -142,6 +142,11 @@ pub fn is_due(dir: &Path, now: OffsetDateTime) -> bool {
     rotation::is_due(dir) || leaves.chain(authorities).any(|(file, rest)| !read(dir, &file, "crt").is_ok_and(|pem| kit::holds(&pem, rest, now)))
 }
 
+/// True when the certificate at `path` is there and ends within `rest`, whoever signed it.
+pub fn is_near_its_end(path: &Path, rest: Duration, now: OffsetDateTime) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|pem| !kit::holds(&pem, rest, now))
+}
+
 pub(super) fn read(dir: &Path, name: &str, ending: &str) -> Result<String, PkiError> {
     let path = dir.join(format!("{name}.{ending}"));
     std::fs::read_to_string(&path).map_err(|source| PkiError::File { path, source })

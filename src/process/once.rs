@@ -1,9 +1,12 @@
 //! A child that runs once: its input is streamed, its output collected, its end awaited.
 
 use super::supervisor::harden;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// How a child of this kind ended.
 #[derive(Debug)]
@@ -42,6 +45,34 @@ pub fn run<E>(
     Ok((Outcome { ok: status.success(), stdout, stderr: stderr[tail..].trim().to_string() }, fed))
 }
 
+/// Runs a program that needs no input and is to answer within `limit`; one that does not is ended, which is an error. Blocks.
+pub fn answer(program: &Path, arg0: &str, args: &[&str], env: &[(String, String)], limit: Duration) -> std::io::Result<Outcome> {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new(program);
+    command.arg0(arg0).args(args).env_clear().envs(env.iter().cloned());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    harden(&mut command);
+    let mut child = command.spawn()?;
+    let (out, err) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+    let (stdout, stderr) = (std::thread::spawn(|| drain(out)), std::thread::spawn(|| drain(err)));
+    let deadline = Instant::now() + limit;
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break status,
+            None if Instant::now() > deadline => {
+                // With whatever it has started: the pipes end only with the last holder.
+                let _ = killpg(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
+                child.wait()?;
+                return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, format!("it gave no answer within {} s", limit.as_secs())));
+            }
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    let stdout = stdout.join().expect("reading does not panic");
+    let stderr = String::from_utf8_lossy(&stderr.join().expect("reading does not panic")).trim().to_string();
+    Ok(Outcome { ok: status.success(), stdout, stderr })
+}
+
 fn end_input(stdin: ChildStdin, failed: bool, child: &mut std::process::Child) {
     if failed {
         drop(child.kill()); // half an input must not look like a whole one
@@ -72,5 +103,14 @@ mod tests {
         let (outcome, fed) = run(Path::new("/bin/cat"), "cat", &[], &[], |_| Err("damaged")).unwrap();
         assert_eq!(fed, Err("damaged"));
         assert!(!outcome.ok);
+    }
+
+    #[test]
+    fn a_program_that_does_not_answer_is_ended() {
+        let limit = Duration::from_millis(200);
+        let late = answer(Path::new("/bin/sleep"), "sleep", &["1000"], &[], limit).unwrap_err();
+        assert_eq!(late.kind(), std::io::ErrorKind::TimedOut);
+        let said = answer(Path::new("/bin/echo"), "echo", &["hello"], &[], Duration::from_secs(60)).unwrap();
+        assert!(said.ok && said.stdout == b"hello\n");
     }
 }

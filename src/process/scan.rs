@@ -30,7 +30,8 @@ fn pids() -> impl Iterator<Item = i32> {
     std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok())
 }
 
-fn name(pid: i32) -> String {
+/// The first word of its command line, without folders; empty for one that is gone.
+pub fn name(pid: i32) -> String {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let first = line.split(|b| *b == 0).next().unwrap_or_default();
     String::from_utf8_lossy(first).rsplit('/').next().unwrap_or_default().to_string()

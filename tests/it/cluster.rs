@@ -2,6 +2,8 @@
 
 use crate::support::testhost::TestHost;
 use crate::support::{said, until};
+use antihate::config::layout::Layout;
+use antihate::host::distribution::Distribution;
 use std::path::Path;
 use std::time::Duration;
 
@@ -45,8 +47,10 @@ fn secrets_are_encrypted_at_rest(host: &TestHost) {
     };
     made(&["secret", "generic", "canary", "-n", "antihate-system", &format!("--from-literal=word={canary}")]);
     made(&["configmap", "canary", "-n", "antihate-system", "--from-literal=word=canary-that-is-no-secret"]);
-    let kine = host.data().join("kubernetes/kine");
-    let holds = |word: &str| std::fs::read_dir(&kine).expect("the datastore").flatten().any(|f| contains(&f.path(), word.as_bytes()));
+    let layout = Layout::new(&host.data());
+    let database = Distribution::of(&layout).places(&layout).database;
+    let kine = database.parent().expect("a folder");
+    let holds = |word: &str| std::fs::read_dir(kine).expect("the datastore").flatten().any(|f| contains(&f.path(), word.as_bytes()));
     assert!(holds("canary-that-is-no-secret"), "the search must be able to find something");
     assert!(!holds(&canary), "a secret lies in the datastore in the clear");
     assert!(holds("k8s:enc:"), "the datastore says that it is encrypted");

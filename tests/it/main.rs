@@ -13,6 +13,7 @@ mod heal;
 mod hosts;
 mod joined;
 mod mesh;
+mod k3s;
 mod netpol;
 mod node;
 mod refusals;

@@ -125,6 +125,8 @@ impl End {
             place: Place { index, ..Place::alone() },
             cgroups: CgroupVersion::V1,
             restrict_oom: true,
+            kernel_protected: false,
+            distribution: antihate::host::distribution::Distribution::Embedded,
             resolvers: Vec::new(),
         };
         std::fs::create_dir_all(settings.layout.pki()).expect("a folder");

@@ -22,17 +22,22 @@ pub fn files(s: &Settings) -> Vec<(&'static str, String)> {
 }
 
 #[cfg(test)]
+pub(super) use tests::{golden, settings};
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Place;
     use crate::config::layout::Layout;
     use crate::config::place::{Datastore, Host, Pool};
+    use crate::host::distribution::Distribution;
     use crate::host::settings::CgroupVersion;
     use std::path::Path;
 
-    fn settings() -> Settings {
+    pub(in crate::host) fn settings() -> Settings {
         Settings {
             layout: Layout::new(Path::new("/var/lib/antihate")),
+            distribution: Distribution::Embedded,
             payload: "/var/lib/antihate/current".into(),
             node: "leaf".into(),
             node_ip: [192, 0, 2, 7].into(),
@@ -40,11 +45,12 @@ mod tests {
             place: crate::config::Place::alone(),
             cgroups: CgroupVersion::V2,
             restrict_oom: false,
+            kernel_protected: false,
             resolvers: vec!["192.0.2.53".parse().unwrap()],
         }
     }
 
-    fn golden(name: &str, text: &str) {
+    pub(in crate::host) fn golden(name: &str, text: &str) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/host").join(name);
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -3,6 +3,7 @@
 use crate::host::mesh::POD_MTU;
 use crate::host::settings::{DNS_IP, PAUSE_IMAGE, POD_CIDR, Settings};
 use serde_json::json;
+use std::path::Path;
 
 /// Name of the CNI network; also names what it leaves behind.
 pub const NETWORK: &str = "antihate";
@@ -62,6 +63,11 @@ pub fn kubelet(s: &Settings) -> String {
 /// kube-proxy in nftables mode. Pods are routed, so answers always come back through the host: nothing needs to be masqueraded,
 /// and policies see who asks. It leaves the kernel's connection limits alone, which a network namespace may not change.
 pub fn kube_proxy(s: &Settings) -> String {
+    kube_proxy_with(s, &s.layout.pki().join("kube-proxy.kubeconfig"))
+}
+
+/// The same with the credentials that lie at `kubeconfig`.
+pub fn kube_proxy_with(s: &Settings, kubeconfig: &Path) -> String {
     pretty(&json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
@@ -72,19 +78,37 @@ pub fn kube_proxy(s: &Settings) -> String {
         "bindAddress": s.node_ip.to_string(),
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
-        "clientConnection": {"kubeconfig": s.layout.pki().join("kube-proxy.kubeconfig")},
+        "clientConnection": {"kubeconfig": kubeconfig},
         "nftables": {"masqueradeAll": false, "minSyncPeriod": "1s", "syncPeriod": "30s"},
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }))
 }
 
+/// Where a containerd has its things, and which runc it calls; without one the first in its PATH.
+pub struct Runtime<'a> {
+    /// Content, snapshots, lists.
+    pub root: &'a Path,
+    /// Running state.
+    pub state: &'a Path,
+    /// The socket.
+    pub socket: &'a Path,
+    /// The program that makes containers.
+    pub runc: Option<&'a Path>,
+}
+
 /// containerd with root, state and sockets of its own, and the payload's runc.
 pub fn containerd(s: &Settings) -> String {
-    let (root, run) = (s.layout.kubernetes(), &s.layout.run);
+    let (root, state) = (s.layout.kubernetes().join("containerd"), s.layout.run.join("containerd"));
+    containerd_with(s, &Runtime { root: &root, state: &state, socket: &s.layout.containerd_socket(), runc: Some(&s.program("runc")) })
+}
+
+/// The same settings at other places.
+pub fn containerd_with(s: &Settings, at: &Runtime) -> String {
+    let runc = at.runc.map(|path| format!("BinaryName = \"{}\"\n", path.display())).unwrap_or_default();
     format!(
         r#"version = 3
-root = "{root}/containerd"
-state = "{run}/containerd"
+root = "{root}"
+state = "{state}"
 disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.tracing", "io.containerd.tracing.processor.v1.otlp"]
 
 [grpc]
@@ -117,16 +141,14 @@ default_runtime_name = "runc"
 runtime_type = "io.containerd.runc.v2"
 
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-BinaryName = "{runc}"
-SystemdCgroup = false
+{runc}SystemdCgroup = false
 "#,
-        root = root.display(),
-        run = run.display(),
-        socket = s.layout.containerd_socket().display(),
+        root = at.root.display(),
+        state = at.state.display(),
+        socket = at.socket.display(),
         oom = s.restrict_oom,
         cni = s.program("cni").display(),
         etc = s.layout.rendered().display(),
-        runc = s.program("runc").display(),
     )
 }
 
