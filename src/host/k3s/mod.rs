@@ -35,6 +35,8 @@ pub const SOCKET: &str = "/run/k3s/containerd/containerd.sock";
 pub const NODE_PASSWORD: &str = "/etc/rancher/node/password";
 /// The port behind which k3s has its API server; what everybody asks is the one before it.
 pub const INNER_PORT: u16 = API_PORT + 1;
+/// Where it links its kubeconfig to.
+pub const KUBECONFIG_LINK: &str = "/etc/rancher/k3s/k3s.yaml";
 /// Variable by which it knows its data folder where it reads no configuration file.
 pub const DATA_VARIABLE: &str = "K3S_DATA_DIR";
 
@@ -88,7 +90,11 @@ pub fn record(layout: &Layout, record: &Record) -> std::io::Result<()> {
 pub fn elsewhere(layout: &Layout) -> Vec<PathBuf> {
     let foreign = recorded(layout).is_some_and(|r| r.foreign_password);
     let node = Path::new(NODE_PASSWORD).parent().expect("a folder");
-    [Some(PathBuf::from(STATE)), (!foreign).then(|| node.to_path_buf())].into_iter().flatten().collect()
+    // Where its kubeconfig is written to another place, k3s leaves a link to it at the usual one.
+    let link = Path::new(KUBECONFIG_LINK);
+    let ours = std::fs::read_link(link).is_ok_and(|to| to.starts_with(&layout.data));
+    let linked = ours.then(|| link.parent().map(Path::to_path_buf)).flatten();
+    [Some(PathBuf::from(STATE)), (!foreign).then(|| node.to_path_buf()), linked].into_iter().flatten().collect()
 }
 
 /// Where things lie.
