@@ -43,7 +43,7 @@ pub fn components(running: Option<Running>) {
 pub fn leftovers(layout: &Layout) -> Result<(), Problem> {
     // Asked before the shims end: some take the folder that names their socket along, but not the socket.
     let state = Distribution::of(layout).places(layout).runtime_state;
-    let sockets = shim_sockets(&state);
+    let (sockets, records) = (shim_sockets(&state), runc_records(&state));
     end_containers(layout, CONTAINERS);
     let pids: Vec<i32> = scan::marked(&layout.data).into_iter().map(|p| p.pid).chain(k3s::strays(layout)).collect();
     let left = scan::end(&pids, Duration::from_secs(10));
@@ -51,6 +51,8 @@ pub fn leftovers(layout: &Layout) -> Result<(), Problem> {
         return Err(Problem::new("STP-101", "processes of this node do not end", format!("process {left:?} hangs in the kernel"), "restart this host"));
     }
     sockets.into_iter().for_each(|socket| drop(std::fs::remove_file(socket)));
+    // A containerd that ended before its containers could not have them removed.
+    records.into_iter().for_each(|record| drop(std::fs::remove_dir_all(record)));
     let mut stuck = mounts::unmount_below(&layout.run);
     stuck.extend(mounts::unmount_below(&layout.kubernetes()));
     stuck.extend(mounts::unmount_below(&state));
@@ -58,6 +60,12 @@ pub fn leftovers(layout: &Layout) -> Result<(), Problem> {
         None => Ok(()),
         Some(point) => Err(Problem::new("STP-102", "a mount of this node stays", point.display().to_string(), "restart this host")),
     }
+}
+
+/// What runc keeps of the containers whose bundles lie below containerd's state.
+fn runc_records(state: &Path) -> Vec<PathBuf> {
+    let bundles = std::fs::read_dir(state.join("io.containerd.runtime.v2.task/k8s.io")).into_iter().flatten().flatten();
+    bundles.map(|b| Path::new("/run/containerd/runc/k8s.io").join(b.file_name())).filter(|record| record.is_dir()).collect()
 }
 
 /// Sockets of shims, as their bundles below containerd's state name them.
