@@ -1,8 +1,9 @@
 //! `antihate check`: whether this host can carry a node.
 
 use super::payload::PayloadArg;
-use super::{Context, DataArg};
-use crate::host::check::{Check, Verdict, judge};
+use super::{Context, DataArg, DriverArg};
+use crate::device::{found, judge as judge_gpus};
+use crate::host::check::{Check, Verdict, gpus, judge};
 use crate::host::survey;
 use crate::payload::need;
 use std::io::Write;
@@ -16,6 +17,8 @@ pub struct CheckCmd {
     data: DataArg,
     #[command(flatten)]
     payload: PayloadArg,
+    #[command(flatten)]
+    driver: DriverArg,
 }
 
 impl CheckCmd {
@@ -23,7 +26,8 @@ impl CheckCmd {
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let layout = self.data.layout()?;
         let needs = if layout.current().exists() { 0 } else { need(&self.payload.open(context, &layout.data)?).total() };
-        let checks = judge(&survey::facts(&layout, needs, false));
+        let mut checks = judge(&survey::facts(&layout, needs, false));
+        checks.push(gpus(&judge_gpus(&found::read(&self.driver.driver_root), &Default::default())));
         let mut out = std::io::stdout().lock();
         if context.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&checks)?)?;

@@ -7,6 +7,7 @@
 pub mod board;
 pub mod check;
 pub mod facts;
+pub mod gpu;
 pub mod guard;
 pub mod heal;
 pub mod images;

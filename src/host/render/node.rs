@@ -104,6 +104,7 @@ restrict_oom_score_adj = {oom}
 netns_mounts_under_state_dir = true
 enable_unprivileged_ports = true
 enable_unprivileged_icmp = true
+cdi_spec_dirs = ["{cdi}"]
 
 [plugins."io.containerd.cri.v1.runtime".cni]
 bin_dirs = ["{cni}"]
@@ -123,6 +124,7 @@ SystemdCgroup = false
         run = run.display(),
         socket = s.layout.containerd_socket().display(),
         oom = s.restrict_oom,
+        cdi = s.layout.cdi().display(),
         cni = s.program("cni").display(),
         etc = s.layout.rendered().display(),
         runc = s.program("runc").display(),
