@@ -13,6 +13,7 @@ pub mod wire;
 
 // Mechanisms.
 pub mod cluster;
+pub mod device;
 pub mod fetch;
 pub mod files;
 pub mod inference;

@@ -7,7 +7,7 @@ use std::process::Command;
 
 const VOCABULARY: &[&str] = &["config", "domain", "manifests", "policy", "status", "wire"];
 const MECHANISMS: &[&str] =
-    &["cluster", "fetch", "files", "inference", "payload", "pki", "process", "queue", "store", "task", "telemetry", "web"];
+    &["cluster", "device", "fetch", "files", "inference", "payload", "pki", "process", "queue", "store", "task", "telemetry", "web"];
 const ROLES: &[&str] = &["analyze", "enroll", "host", "join", "observe", "operate", "preview", "record", "setup"];
 /// Mechanisms that every mechanism may use.
 const COMMON: &[&str] = &["files", "task", "telemetry"];
@@ -31,6 +31,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("rtnetlink", &["process"]),
     ("x25519_dalek", &["pki"]),
     ("axum_server", &["web"]),
+    ("tonic", &["device"]),
+    ("prost", &["device"]),
     ("anyhow", &["cli"]),
 ];
 const LINES_A_FILE: usize = 400;

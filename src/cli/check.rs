@@ -2,9 +2,10 @@
 
 use super::k3s::K3sArg;
 use super::payload::PayloadArg;
-use super::{Context, DataArg};
-use crate::host::check::{Check, Verdict, judge};
+use super::{Context, DataArg, DriverArg};
 use crate::config;
+use crate::device::{found, judge as judge_gpus};
+use crate::host::check::{Check, Verdict, gpus, judge};
 use crate::host::k3s::{K3s, binary};
 use crate::host::survey;
 use crate::payload::need;
@@ -22,6 +23,8 @@ pub struct CheckCmd {
     payload: PayloadArg,
     #[command(flatten)]
     k3s: K3sArg,
+    #[command(flatten)]
+    driver: DriverArg,
 }
 
 impl CheckCmd {
@@ -32,6 +35,7 @@ impl CheckCmd {
         let mut checks = judge(&survey::facts(&layout, needs, false));
         let settings = config::load(&layout.data.join("settings.toml"))?;
         checks.extend(binary::check(&self.k3s.wish(&settings)?, &layout).map(of_k3s));
+        checks.push(gpus(&judge_gpus(&found::read(&self.driver.driver_root), &Default::default())));
         let mut out = std::io::stdout().lock();
         if context.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&checks)?)?;

@@ -8,6 +8,7 @@ pub mod pod;
 
 mod check;
 mod enroll;
+mod gpu;
 mod hub;
 mod install;
 mod join;
@@ -54,6 +55,7 @@ enum Command {
     Status(status::Status),
     Logs(logs::Logs),
     SetupPin(setup_pin::SetupPin),
+    Gpu(gpu::GpuCmd),
     Manifests(manifests::Manifests),
     Kubectl(kubectl::Kubectl),
     Kubeconfig(kubeconfig::Kubeconfig),
@@ -75,6 +77,8 @@ enum Command {
 pub struct Context {
     /// The Kubernetes pack that this build carries, if any.
     pub embedded: Option<&'static [u8]>,
+    /// The program that computes on a GPU, if this build carries it.
+    pub gpu_probe: Option<&'static [u8]>,
     /// What is printed is JSON.
     pub json: bool,
 }
@@ -102,10 +106,19 @@ impl DataArg {
     }
 }
 
-/// Runs the command line of `antihate`. `embedded` is the Kubernetes pack that this build carries, if any.
-pub fn main(embedded: Option<&'static [u8]>) -> ExitCode {
+/// The argument `--driver-root`, common to the commands that concern GPUs.
+#[derive(Args, Clone, Debug)]
+pub struct DriverArg {
+    /// Folder below which the GPU driver's files lie (`proc`, `dev`, `sys`, libraries); another than / where the driver is in a container.
+    #[arg(long, global = true, value_name = "DIR", default_value = "/", env = "ANTIHATE_DRIVER_ROOT")]
+    pub driver_root: PathBuf,
+}
+
+/// Runs the command line of `antihate`. `embedded` is the Kubernetes pack that this build carries, `gpu_probe` the program that
+/// computes on a GPU, if any.
+pub fn main(embedded: Option<&'static [u8]>, gpu_probe: Option<&'static [u8]>) -> ExitCode {
     let cli = Cli::parse();
-    let context = Context { embedded, json: cli.json };
+    let context = Context { embedded, gpu_probe, json: cli.json };
     finish(dispatch(cli.command, &context), context.json)
 }
 
@@ -118,6 +131,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Status(c) => c.run(context),
         Command::Logs(c) => c.run(context),
         Command::SetupPin(c) => c.run(context),
+        Command::Gpu(c) => c.run(context),
         Command::Manifests(c) => c.run(context),
         Command::Kubectl(c) => c.run(context),
         Command::Kubeconfig(c) => c.run(context),

@@ -3,10 +3,11 @@
 use super::k3s::K3sArg;
 use super::payload::PayloadArg;
 use super::progress;
-use super::{Context, DataArg};
+use super::{Context, DataArg, DriverArg};
 use crate::config::layout::Layout;
 use crate::config::{self, Resolved};
 use crate::host::board::Board;
+use crate::host::gpu::Gpus;
 use crate::host::check::{self, Verdict, judge};
 use crate::host::service::Service;
 use crate::host::distribution::Distribution;
@@ -42,6 +43,8 @@ pub struct Up {
     /// Name of the node; without it, that of settings.toml, then the host's name.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    #[command(flatten)]
+    driver: DriverArg,
     /// Run the sample site and observe it.
     #[arg(long)]
     sample: bool,
@@ -69,7 +72,8 @@ impl Up {
         survey::raise_open_files();
         let settings = self.settings(layout, k3s.map_or(Distribution::Embedded, Distribution::K3s), &wanted)?;
         prepare::folders(&settings)?;
-        let again = super::block_on(serve(settings, wanted, self.page, payload, context.json))??;
+        let gpus = Gpus::new(&self.driver.driver_root, context.gpu_probe);
+        let again = super::block_on(serve(settings, wanted, self.page, payload, gpus, context.json))??;
         if again {
             return Err(start_again());
         }
@@ -133,7 +137,7 @@ fn preflight(layout: &Layout, payload: &Payload, address: bool) -> Result<(), Pr
     Ok(())
 }
 
-async fn serve(settings: Settings, wanted: Resolved, page: SocketAddr, payload: Payload, json: bool) -> Result<bool, Problem> {
+async fn serve(settings: Settings, wanted: Resolved, page: SocketAddr, payload: Payload, gpus: Gpus, json: bool) -> Result<bool, Problem> {
     let stop = CancellationToken::new();
     let board = Board::new(&settings.node);
     let mut talk = Tasks::new(CancellationToken::new());
@@ -147,7 +151,7 @@ async fn serve(settings: Settings, wanted: Resolved, page: SocketAddr, payload: 
         asked_to_stop().await.map_err(|e| e.to_string())?;
         std::process::exit(130)
     });
-    let result = Service { settings, wanted, page, payload, board, stop }.run(move |i| invite(i, json)).await;
+    let result = Service { settings, wanted, page, payload, gpus, board, stop }.run(move |i| invite(i, json)).await;
     talk.shutdown(Duration::from_millis(50)).await;
     result
 }

@@ -3,7 +3,8 @@
 use super::{Cluster, ClusterError, ObjectRef};
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// A node as it was seen.
@@ -49,5 +50,11 @@ impl Cluster {
     /// Removes a node from the cluster; one that is gone already is fine.
     pub async fn delete_node(&self, name: &str) -> Result<(), ClusterError> {
         self.delete(&object(name)).await
+    }
+
+    /// Sets labels of a node; those without a value are taken off. Others are left alone.
+    pub async fn label_node(&self, name: &str, labels: &BTreeMap<String, Option<String>>) -> Result<(), ClusterError> {
+        let change = Patch::Merge(serde_json::json!({"metadata": {"labels": labels}}));
+        self.api(&object(name)).patch(name, &PatchParams::default(), &change).await.map(drop).map_err(|e| ClusterError::of(&object(name), e))
     }
 }

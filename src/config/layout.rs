@@ -114,6 +114,11 @@ impl Layout {
         self.kubernetes().join("etcd")
     }
 
+    /// What containerd reads to give devices to containers.
+    pub fn cdi(&self) -> PathBuf {
+        self.run.join("cdi")
+    }
+
     /// Name of this node's cgroup root: fixed for the default root, otherwise made from the path.
     pub fn cgroup(&self) -> String {
         if self.data == Path::new(DEFAULT_DATA) {

@@ -108,11 +108,17 @@ fn summary(status: &NodeStatus) -> String {
         return format!("{}.", step.title);
     }
     match status.components.iter().find(|c| !c.healthy) {
+        _ if status.healthy && gpu_lost(status) => "Healthy: a probe post came out of the database. Degraded: CPU, because a GPU cannot be used.".into(),
         _ if status.healthy && status.steps.last().is_some_and(|s| s.detail == JOINED) => format!("Healthy: {JOINED}."),
         _ if status.healthy => "Healthy: a probe post came out of the database.".into(),
         Some(c) => format!("{} does not work: {}", c.name, c.detail),
         None => "Waiting for the probe post.".into(),
     }
+}
+
+/// A GPU is there, or was, that cannot be used: what could run on it runs on the processor.
+fn gpu_lost(status: &NodeStatus) -> bool {
+    status.components.iter().any(|c| c.place == "host" && c.name == super::gpu::NAME && !c.healthy && c.detail.starts_with("degraded"))
 }
 
 /// Writes every change to `path` until the board ends, at most twice a second.
@@ -148,6 +154,17 @@ mod tests {
         assert_eq!(board.subscribe().borrow().summary, "Verify and unpack Kubernetes.");
         board.step("unpack", StepState::Failed { problem: Problem::new("UNP-301", "no space", "", "") }, "");
         assert!(board.subscribe().borrow().summary.contains("UNP-301"));
+    }
+
+    #[test]
+    fn a_lost_gpu_is_told_beside_the_health_of_the_node() {
+        let board = Board::new("leaf");
+        board.change(|s| (s.steps, s.healthy) = (Vec::new(), true));
+        let gpu = |healthy| Component { name: "gpu".into(), place: "host".into(), healthy, detail: "degraded: CPU. GPU-105".into(), restarts: 0, since: Utc::now() };
+        board.components(true, vec![gpu(false)]);
+        assert!(board.subscribe().borrow().summary.contains("Degraded: CPU"));
+        board.components(true, vec![gpu(true)]);
+        assert!(!board.subscribe().borrow().summary.contains("Degraded"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Preflights: what a host must have before a node is made of it. Facts are read once; the judgement is pure.
 
+use crate::device::Judged;
 use crate::status::Problem;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -118,6 +119,12 @@ pub fn clock(now: DateTime<Utc>, built: DateTime<Utc>) -> Check {
     check("Clock", now >= built, Verdict::Failure, || (CLOCK, format!("the clock says {}, before this program was built", now.format("%F %R")), "certificates made now would be wrong".into(), "Set the clock: `date -s '2026-11-23 12:00'`, or connect a time server.".into()))
 }
 
+/// The GPUs: a card that cannot be used is a loss, not a hindrance.
+pub fn gpus(judged: &Judged) -> Check {
+    let problem = judged.problems.first().cloned();
+    Check { title: "GPU", verdict: if problem.is_some() { Verdict::Warning } else { Verdict::Ok }, problem }
+}
+
 /// Code of a clock that cannot be right.
 pub const CLOCK: &str = "CHK-113";
 
@@ -152,6 +159,17 @@ mod tests {
     #[test]
     fn a_good_host_passes_every_check() {
         assert!(judge(&good()).iter().all(|c| c.verdict == Verdict::Ok));
+    }
+
+    #[test]
+    fn a_card_without_a_driver_is_a_warning_and_no_card_is_none() {
+        use crate::device::{Found, found::Card, judge};
+        let card = Card { bus: "0000:3b:00.0".into(), driver: Some("nouveau".into()), numa: None };
+        for (cards, verdict) in [(vec![], Verdict::Ok), (vec![card], Verdict::Warning)] {
+            let checked = gpus(&judge(&Found { cards, ..Found::default() }, &Default::default()));
+            assert_eq!(checked.verdict, verdict);
+            assert_eq!(checked.problem.map(|p| p.code), (verdict == Verdict::Warning).then(|| "GPU-101".into()));
+        }
     }
 
     #[test]

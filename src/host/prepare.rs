@@ -20,7 +20,7 @@ fn problem(doing: &str, place: &Path, e: &std::io::Error) -> Problem {
 pub fn folders(s: &Settings) -> Result<(), Problem> {
     let layout = &s.layout;
     let k = layout.kubernetes();
-    let open = [&layout.data, &layout.run, &layout.store(), &k, &layout.volumes(), &layout.data.join("logs")].map(|p| (p.clone(), 0o755));
+    let open = [&layout.data, &layout.run, &layout.store(), &k, &layout.volumes(), &layout.data.join("logs"), &layout.cdi()].map(|p| (p.clone(), 0o755));
     let closed = [layout.pki(), layout.identity(), layout.rendered(), k.join("kine"), k.join("home"), layout.run.join("tmp"), layout.data.join("secrets")].map(|p| (p, 0o700));
     for (path, mode) in open.into_iter().chain(closed) {
         let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(&path);

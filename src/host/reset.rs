@@ -7,6 +7,7 @@ use super::render::node::NETWORK;
 use super::settings::{OLD_BRIDGE, SERVICE_CIDR, service_network};
 use super::stop;
 use crate::config::layout::Layout;
+use crate::device::plugin;
 use crate::process::cgroup::{self, Cgroup};
 use crate::process::{mounts, netlink, once};
 use crate::status::Problem;
@@ -102,6 +103,7 @@ fn elsewhere(layout: &Layout) {
         drop(std::fs::remove_dir_all(&folder));
         drop(folder.parent().map(std::fs::remove_dir)); // only an empty one goes
     }
+    plugin::clean(Path::new(plugin::FOLDER));
     // Only where nothing of another owner lies in them: a folder that is not empty stays.
     for folder in ["/var/lib/cni/results", "/var/lib/cni", "/var/log/containers", "/run/containerd/s", "/run/containerd/runc/k8s.io", "/run/containerd/runc", "/run/containerd"] {
         drop(std::fs::remove_dir(folder));

@@ -3,6 +3,7 @@
 //! Page and enrollment never wait for the node: a box whose Kubernetes is broken is the one its owner wants to reach.
 
 use super::board::{self, Board};
+use super::gpu::Gpus;
 use super::provider::HostProvider;
 use super::distribution::Distribution;
 use super::hosts::{HostKeeper, balance};
@@ -37,6 +38,8 @@ pub struct Service {
     pub page: SocketAddr,
     /// Everything carried or given.
     pub payload: Payload,
+    /// The GPUs of this host.
+    pub gpus: Gpus,
     /// Where its state is published.
     pub board: Board,
     /// Ends it.
@@ -56,13 +59,14 @@ impl Service {
         self.start_page(&mut beside, upstream, invite)?;
         let layout = self.settings.layout.clone();
         let kubernetes = self.payload.kubernetes_version().unwrap_or_default();
-        let node = Node::new(self.settings, self.payload, board.clone(), stop.clone());
+        let node = Node::new(self.settings, self.payload, board.clone(), self.gpus, stop.clone());
         let (policy, settings, until) = (node.policy.clone(), node.settings.clone(), beside.stop());
         beside.start("network-policy", async move {
             tokio::select! { () = policy.run(settings) => {}, () = until.cancelled() => {} }
             Ok(())
         });
         start_hosts(&mut beside, &node, kubernetes).await?;
+        start_gpus(&mut beside, &node);
         let operating = start_operating(&mut beside, &node, self.wanted);
         let result = tokio::select! {
             result = node.run() => result,
@@ -156,6 +160,15 @@ async fn start_hosts(beside: &mut Tasks, node: &Node, kubernetes: String) -> Res
         Ok(())
     });
     Ok(())
+}
+
+/// Starts what keeps the GPUs in use; it ends by being dropped.
+fn start_gpus(beside: &mut Tasks, node: &Node) {
+    let (gpus, settings, ready, until) = (node.gpus.clone(), node.settings.clone(), node.ready.clone(), beside.stop());
+    beside.start("gpu", async move {
+        tokio::select! { () = gpus.run(settings, ready) => {}, () = until.cancelled() => {} }
+        Ok(())
+    });
 }
 
 /// Starts the reconciler, which begins when the node is ready, and what carries its report to the board.

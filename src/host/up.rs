@@ -4,6 +4,7 @@
 //! only a damaged payload ends the process, because no second try can help there.
 
 use super::board::{self, Board};
+use super::gpu::Gpus;
 use super::kubernetes::{self, Running};
 use super::hosts::{self, Hosts, moving};
 use super::policy::{Enforcer, filter};
@@ -41,6 +42,8 @@ pub struct Node {
     pub keyed: CancellationToken,
     /// Keeps the network policies in force; somebody must run it.
     pub policy: Enforcer,
+    /// Keeps the GPUs in use; somebody must run it.
+    pub gpus: Gpus,
     /// Cancelled when the node ended in order to start again: a damaged part is to be made anew, or the world has changed.
     pub again: CancellationToken,
     /// The other hosts of the cluster; somebody must look after them.
@@ -63,9 +66,9 @@ pub struct Keys {
 
 impl Node {
     /// A node that has not begun.
-    pub fn new(settings: Settings, payload: Payload, board: Board, stop: CancellationToken) -> Node {
+    pub fn new(settings: Settings, payload: Payload, board: Board, gpus: Gpus, stop: CancellationToken) -> Node {
         let hosts = Hosts::new(&settings);
-        Node { hosts, settings: Arc::new(settings), payload: Arc::new(payload), board, stop, ready: CancellationToken::new(), keyed: CancellationToken::new(), policy: Enforcer::new(), again: CancellationToken::new(), running: Arc::default() }
+        Node { hosts, settings: Arc::new(settings), payload: Arc::new(payload), board, stop, ready: CancellationToken::new(), keyed: CancellationToken::new(), policy: Enforcer::new(), gpus, again: CancellationToken::new(), running: Arc::default() }
     }
 
     /// Brings the node up and keeps it so until stop is asked for; then ends everything in order.
@@ -339,6 +342,8 @@ impl Node {
             all.push(self.policy.component());
             all.extend(self.hosts.component());
             let well = all.iter().all(|c| c.healthy);
+            // Without them the node works: they do not count as its parts.
+            all.extend(self.gpus.component());
             self.board.components(true, all);
             if !self.settings.place.is_home() {
                 self.joined_steps(well);

@@ -8,6 +8,7 @@ mod cluster;
 mod enrollment;
 mod file;
 mod flow;
+mod gpu;
 mod hardened;
 mod heal;
 mod hosts;

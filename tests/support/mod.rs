@@ -1,6 +1,7 @@
 //! What the integration tests share: test hosts, and the binary under test.
 
 
+pub mod gpu;
 pub mod pods;
 pub mod servers;
 pub mod testhost;

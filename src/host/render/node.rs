@@ -128,6 +128,7 @@ restrict_oom_score_adj = {oom}
 netns_mounts_under_state_dir = true
 enable_unprivileged_ports = true
 enable_unprivileged_icmp = true
+cdi_spec_dirs = ["{cdi}"]
 
 [plugins."io.containerd.cri.v1.runtime".cni]
 bin_dirs = ["{cni}"]
@@ -147,6 +148,7 @@ runtime_type = "io.containerd.runc.v2"
         state = at.state.display(),
         socket = at.socket.display(),
         oom = s.restrict_oom,
+        cdi = s.layout.cdi().display(),
         cni = s.program("cni").display(),
         etc = s.layout.rendered().display(),
     )
