@@ -7,10 +7,16 @@ use crate::config;
 use crate::device::{found, judge as judge_gpus};
 use crate::host::check::{Check, Verdict, gpus, judge};
 use crate::host::k3s::{K3s, binary};
+use crate::config::layout::Layout;
+use crate::config::{GIB, Resolved};
+use crate::files;
+use crate::host::storage::check::Disk;
+use crate::host::storage::{self, encryption};
 use crate::host::survey;
 use crate::payload::need;
 use crate::status::Problem;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Looks whether this host can carry a node. Exit code 0: yes; 1: no; 2: yes, with losses that are told.
@@ -36,6 +42,7 @@ impl CheckCmd {
         let settings = config::load(&layout.data.join("settings.toml"))?;
         checks.extend(binary::check(&self.k3s.wish(&settings)?, &layout).map(of_k3s));
         checks.push(gpus(&judge_gpus(&found::read(&self.driver.driver_root), &Default::default())));
+        checks.extend(disk(&layout)?);
         let mut out = std::io::stdout().lock();
         if context.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&checks)?)?;
@@ -50,6 +57,18 @@ impl CheckCmd {
 fn of_k3s(found: Result<K3s, Problem>) -> Check {
     let verdict = if found.is_ok() { Verdict::Ok } else { Verdict::Failure };
     Check { title: "k3s binary", verdict, problem: found.err() }
+}
+
+/// The disk of the volumes: there, large enough, encrypted.
+fn disk(layout: &Layout) -> anyhow::Result<[Check; 2]> {
+    let settings = config::load(&layout.data.join("settings.toml"))?;
+    let chosen = settings.storage.folder.as_deref();
+    let folder = survey::volumes_disk(layout, chosen);
+    let promised = Resolved::new(settings.clone(), survey::host_facts(layout, chosen)).sizes.volumes.total() * GIB;
+    let step = storage::decide(&storage::place(layout), chosen);
+    let free = files::free_space(&folder).unwrap_or(0);
+    let disk = Disk { step, free, used: storage::check::taken(&layout.volumes()), promised, folder: folder.clone() };
+    Ok([storage::check::judge(&disk), encryption::check(&encryption::read(Path::new("/"), &folder))])
 }
 
 fn line(check: &Check) -> String {

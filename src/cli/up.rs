@@ -86,7 +86,9 @@ impl Up {
         settings.sample |= self.sample;
         settings.node.name = self.name.clone().or(settings.node.name);
         let home = place::load(layout)?.home().map(String::from);
-        Ok(Resolved { home, ..Resolved::new(config::Valid::check(settings)?, survey::host_facts(layout)) })
+        let settings = config::Valid::check(settings)?;
+        let facts = survey::host_facts(layout, settings.storage.folder.as_deref());
+        Ok(Resolved { home, ..Resolved::new(settings, facts) })
     }
 
     pub(super) fn settings(&self, layout: Layout, distribution: Distribution, wanted: &Resolved) -> Result<Settings, Problem> {
@@ -104,6 +106,7 @@ impl Up {
             cgroups: facts::cgroups(),
             restrict_oom: !facts::has_capability(&status, facts::SYS_RESOURCE),
             resolvers: wanted.host.resolvers.clone(),
+            storage: wanted.settings.storage.folder.clone(),
             layout,
         })
     }

@@ -13,6 +13,7 @@ pub mod policies;
 mod secrets;
 #[cfg(test)]
 pub mod test_server;
+pub mod volumes;
 pub mod workloads;
 
 pub use error::ClusterError;

@@ -24,6 +24,8 @@ pub struct Settings {
     pub sources: Sources,
     /// How text is classified.
     pub analyzer: Analyzer,
+    /// Where data lies.
+    pub storage: Storage,
 }
 
 impl Default for Settings {
@@ -37,6 +39,7 @@ impl Default for Settings {
             node: Node::default(),
             sources: Sources::default(),
             analyzer: Analyzer::default(),
+            storage: Storage::default(),
         }
     }
 }
@@ -49,6 +52,15 @@ pub struct Node {
     pub name: Option<String>,
     /// The geography that this node observes, such as `Northern Mumbai`.
     pub geography: Option<String>,
+}
+
+/// Where data lies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    /// Folder on the disk that takes the volumes (posts, queue, metrics, imports), such as `/srv/disk`; an absolute path. Default: the
+    /// data root. It is chosen before the first start; later the volumes have to be moved by hand.
+    pub folder: Option<PathBuf>,
 }
 
 /// What is observed.

@@ -23,6 +23,39 @@ pub struct Share {
     pub memory_limit: u64,
 }
 
+/// What each volume may hold, GiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Volumes {
+    /// The database.
+    pub postgres: u64,
+    /// The queue.
+    pub kafka: u64,
+    /// Metrics.
+    pub prometheus: u64,
+    /// Files that wait for their import.
+    pub import: u64,
+    /// Models, which are written once.
+    pub models: u64,
+}
+
+impl Volumes {
+    /// No volume is smaller: a claim of a StatefulSet can never be changed, so what it asks for is the same on every host.
+    pub const LEAST: u64 = 4;
+
+    /// Half of the disk for the database, 15 % for the queue (its topic keeps 10 %), 10 % for metrics (which keep 5 %), 5 % for imports;
+    /// a fifth stays free for all others. The guide's figures are the most.
+    fn of(disk_bytes: u64) -> Volumes {
+        let disk = disk_bytes / GIB;
+        let share = |percent: u64, most: u64| (disk * percent / 100).clamp(Volumes::LEAST, most);
+        Volumes { postgres: share(50, 10 * 1024), kafka: share(15, 750), prometheus: share(10, 1000), import: share(5, 100), models: Volumes::LEAST }
+    }
+
+    /// All of them, GiB.
+    pub fn total(&self) -> u64 {
+        self.postgres + self.kafka + self.prometheus + self.import + self.models
+    }
+}
+
 /// The sizes of everything that scales with the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
@@ -44,6 +77,8 @@ pub struct Sizes {
     pub topic_bytes: u64,
     /// MiB that Prometheus may hold on disk.
     pub prometheus_disk: u64,
+    /// What the volumes may hold.
+    pub volumes: Volumes,
     /// The host's amounts, for the quotas: thousandths of a core, MiB, GiB of disk.
     pub host: (u32, u64, u64),
 }
@@ -88,6 +123,7 @@ impl Sizes {
             small: SMALL.on(cpu_millis, memory),
             topic_bytes: (disk_bytes / 10).clamp(256 * MIB, 500 * GIB),
             prometheus_disk: (disk_bytes / 20 / MIB).clamp(256, 500 * 1000),
+            volumes: Volumes::of(disk_bytes),
             host: (cpu_millis, memory, disk_bytes / GIB),
         }
     }
@@ -119,7 +155,22 @@ mod tests {
         assert_eq!(sizes.prometheus_disk, 500_000);
     }
 
+    #[test]
+    fn volumes_follow_the_disk_between_the_least_and_the_guide() {
+        let of = |disk: u64| Sizes::of(2000, 8 * GIB, disk * GIB).volumes;
+        assert_eq!(of(8).total(), 5 * Volumes::LEAST, "a small disk carries the least, which the check tells");
+        assert_eq!(of(1000), Volumes { postgres: 500, kafka: 150, prometheus: 100, import: 50, models: 4 });
+        assert_eq!(of(1_000_000), Volumes { postgres: 10 * 1024, kafka: 750, prometheus: 1000, import: 100, models: 4 });
+    }
+
     proptest::proptest! {
+        #[test]
+        fn volumes_leave_a_part_of_a_disk_free_and_hold_what_their_programs_keep(disk in 100u64..100_000) {
+            let s = Sizes::of(2000, 8 * GIB, disk * GIB);
+            proptest::prop_assert!(s.volumes.total() <= disk * 85 / 100, "{:?}", s.volumes);
+            proptest::prop_assert!(s.topic_bytes <= s.volumes.kafka * GIB && s.prometheus_disk * MIB <= s.volumes.prometheus * GIB);
+        }
+
         #[test]
         fn a_request_never_exceeds_its_limit(cpu in 500u32..1_000_000, memory in 1u64..8192, disk in 1u64..100_000) {
             let s = Sizes::of(cpu, memory * GIB, disk * GIB);

@@ -61,6 +61,9 @@ impl Valid {
         if let Some(geography) = &settings.node.geography {
             check_geography(geography)?;
         }
+        if let Some(folder) = &settings.storage.folder {
+            check_folder(folder)?;
+        }
         check_range("CFG-106", "retention_days", settings.retention_days, 1, 3650)?;
         check_range("CFG-106", "sources.poll_seconds", settings.sources.poll_seconds, 1, 86_400)?;
         check_range("CFG-106", "analyzer.batch_size", settings.analyzer.batch_size, 1, 1024)?;
@@ -112,6 +115,15 @@ fn check_k3s(settings: &Settings) -> Result<(), Problem> {
         Some(given) => Err(Problem::new("CFG-109", format!("k3s_sha256 = {given:?} is not a sum"), "a SHA-256 sum is 64 hexadecimal digits", "Copy it from what the release publishes, or from `sha256sum`.")),
         None => Ok(()),
     }
+}
+
+/// It goes into mounts and links: absolute, without detours, and not the root itself.
+fn check_folder(folder: &Path) -> Result<(), Problem> {
+    use std::path::Component::{Normal, RootDir};
+    let good = folder.is_absolute() && folder.components().all(|c| matches!(c, RootDir | Normal(_))) && folder.components().count() > 1;
+    good.then_some(()).ok_or_else(|| {
+        Problem::new("CFG-111", format!("storage.folder {} is not usable", folder.display()), "it must be an absolute path without `..`, and not / itself", "Name the folder where the disk is mounted, such as /srv/disk.")
+    })
 }
 
 fn check_range(code: &str, field: &str, value: u32, low: u32, high: u32) -> Result<(), Problem> {

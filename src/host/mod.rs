@@ -29,6 +29,7 @@ pub mod rotate;
 pub mod service;
 pub mod settings;
 pub mod stop;
+pub mod storage;
 pub mod survey;
 pub mod up;
 mod upkeep;

@@ -2,7 +2,7 @@
 
 use super::k3s;
 use super::settings::{OLD_BRIDGE, SERVICE_CIDR, Settings, service_network};
-use super::stop;
+use super::{stop, storage};
 use crate::config::layout::Layout;
 use crate::files;
 use crate::process::cgroup::{self, Cgroup};
@@ -16,16 +16,25 @@ fn problem(doing: &str, place: &Path, e: &std::io::Error) -> Problem {
     Problem::new("PRE-101", format!("cannot {doing} {}", place.display()), e.to_string(), "see that the place exists and root may write there, then start again")
 }
 
-/// Makes the node's folders; those that hold secrets are for root only.
+/// Makes the node's folders but for the volumes'; those that hold secrets are for root only.
 pub fn folders(s: &Settings) -> Result<(), Problem> {
     let layout = &s.layout;
     let k = layout.kubernetes();
-    let open = [&layout.data, &layout.run, &layout.store(), &k, &layout.volumes(), &layout.data.join("logs"), &layout.cdi()].map(|p| (p.clone(), 0o755));
+    let open = [&layout.data, &layout.run, &layout.store(), &k, &layout.data.join("logs"), &layout.cdi()].map(|p| (p.clone(), 0o755));
     let closed = [layout.pki(), layout.identity(), layout.rendered(), k.join("kine"), k.join("home"), layout.run.join("tmp"), layout.data.join("secrets")].map(|p| (p, 0o700));
     for (path, mode) in open.into_iter().chain(closed) {
         let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(&path);
         made.and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))).map_err(|e| problem("make", &path, &e))?;
     }
+    Ok(())
+}
+
+/// Makes the folders of the volumes, on the disk that was chosen; not before it is there.
+pub fn volumes(s: &Settings) -> Result<(), Problem> {
+    let layout = &s.layout;
+    storage::ensure(layout, s.storage.as_deref())?;
+    let made = std::fs::create_dir_all(layout.volumes()).and_then(|()| std::fs::set_permissions(layout.volumes(), std::fs::Permissions::from_mode(0o755)));
+    made.map_err(|e| problem("make", &layout.volumes(), &e))?;
     for folder in crate::manifests::folders(layout) {
         let made = std::fs::create_dir_all(&folder.path).and_then(|()| std::os::unix::fs::chown(&folder.path, Some(folder.uid), Some(folder.gid)));
         let moded = made.and_then(|()| std::fs::set_permissions(&folder.path, std::fs::Permissions::from_mode(folder.mode)));

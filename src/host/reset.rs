@@ -5,7 +5,7 @@ use super::distribution::Distribution;
 use super::policy::claims::RESULTS;
 use super::render::node::NETWORK;
 use super::settings::{OLD_BRIDGE, SERVICE_CIDR, service_network};
-use super::stop;
+use super::{stop, storage};
 use crate::config::layout::Layout;
 use crate::device::plugin;
 use crate::process::cgroup::{self, Cgroup};
@@ -38,10 +38,13 @@ pub fn everything(layout: &Layout) -> Result<(), Problem> {
         let cause = format!("it holds {}", names.join(", "));
         return Err(Problem::new("RST-101", format!("{} is not the data root of a node", layout.data.display()), cause, "name the right folder with --data; nothing was removed"));
     }
+    let elsewhere_on_disk = storage::elsewhere(layout)?;
     stop::leftovers(layout)?;
     network(layout)?;
     control_groups(layout)?;
     elsewhere(layout);
+    // Before the link to it goes with the data root.
+    elsewhere_on_disk.iter().try_for_each(|folder| remove(folder))?;
     for folder in [&layout.run, &layout.data] {
         if let Some(point) = mounts::unmount_below(folder).first().filter(|p| *p != folder) {
             return Err(Problem::new("RST-102", "a mount stays", point.display().to_string(), "restart this host, then reset again"));

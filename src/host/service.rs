@@ -9,7 +9,7 @@ use super::distribution::Distribution;
 use super::hosts::{HostKeeper, balance};
 use super::settings::{API_PORT, SERVICE_IP, Settings};
 use super::up::Node;
-use crate::config::Resolved;
+use crate::config::{Resolved, Volumes};
 use crate::enroll::edge::{Edge, Handle, Options as EdgeOptions};
 use crate::enroll::protocol::Report as UpstreamReport;
 use crate::join::{self, door::Door};
@@ -66,7 +66,7 @@ impl Service {
             Ok(())
         });
         start_hosts(&mut beside, &node, kubernetes).await?;
-        start_gpus(&mut beside, &node);
+        start_devices(&mut beside, &node, self.wanted.sizes.volumes);
         let operating = start_operating(&mut beside, &node, self.wanted);
         let result = tokio::select! {
             result = node.run() => result,
@@ -162,11 +162,16 @@ async fn start_hosts(beside: &mut Tasks, node: &Node, kubernetes: String) -> Res
     Ok(())
 }
 
-/// Starts what keeps the GPUs in use; it ends by being dropped.
-fn start_gpus(beside: &mut Tasks, node: &Node) {
+/// Starts what looks after GPUs and volumes; both end by being dropped.
+fn start_devices(beside: &mut Tasks, node: &Node, volumes: Volumes) {
     let (gpus, settings, ready, until) = (node.gpus.clone(), node.settings.clone(), node.ready.clone(), beside.stop());
     beside.start("gpu", async move {
         tokio::select! { () = gpus.run(settings, ready) => {}, () = until.cancelled() => {} }
+        Ok(())
+    });
+    let (storage, settings, ready, until) = (node.storage.clone(), node.settings.clone(), node.ready.clone(), beside.stop());
+    beside.start("storage", async move {
+        tokio::select! { () = storage.run(settings, volumes, ready) => {}, () = until.cancelled() => {} }
         Ok(())
     });
 }

@@ -41,6 +41,8 @@ pub struct Settings {
     pub kernel_protected: bool,
     /// Resolvers of the host that a pod can reach.
     pub resolvers: Vec<std::net::IpAddr>,
+    /// The folder that was chosen for the volumes, if it is not the data root.
+    pub storage: Option<PathBuf>,
 }
 
 /// Port of the API server.

@@ -9,7 +9,7 @@ use crate::files;
 use crate::process::{cgroup, netlink};
 use chrono::{DateTime, Utc};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Seconds since 1970 at which this program was written at the earliest; the build may give a later time.
@@ -96,13 +96,19 @@ pub fn facts(layout: &Layout, need: u64, address: bool) -> Facts {
     }
 }
 
+/// The folder whose disk takes the volumes: the one that was chosen, or the one they lie in.
+pub fn volumes_disk(layout: &Layout, chosen: Option<&Path>) -> PathBuf {
+    let volumes = layout.volumes();
+    existing(chosen.unwrap_or(&volumes)).to_path_buf()
+}
+
 /// Reads what the sizes of the stack follow from.
-pub fn host_facts(layout: &Layout) -> HostFacts {
+pub fn host_facts(layout: &Layout, chosen: Option<&Path>) -> HostFacts {
     HostFacts {
         hostname: facts::hostname(),
         cpu_millis: std::thread::available_parallelism().map_or(1, usize::from) as u32 * 1000,
         memory_bytes: meminfo(&read("/proc/meminfo"), "MemTotal"),
-        disk_bytes: fs2::total_space(existing(&layout.data)).unwrap_or(0),
+        disk_bytes: fs2::total_space(volumes_disk(layout, chosen)).unwrap_or(0),
         resolvers: facts::resolvers(&read("/etc/resolv.conf")),
         data: layout.data.clone(),
     }

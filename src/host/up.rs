@@ -11,6 +11,7 @@ use super::policy::{Enforcer, filter};
 use super::probe::{Credentials, Tls};
 use super::settings::{API_PORT, SERVICE_IP, Settings};
 use super::distribution::Distribution;
+use super::storage::keep::Keeper;
 use super::{check, heal, images, k3s, mesh, prepare, stop, survey};
 use crate::payload::{self, Payload};
 use crate::pki::cluster::{self, ClusterNames};
@@ -44,6 +45,8 @@ pub struct Node {
     pub policy: Enforcer,
     /// Keeps the GPUs in use; somebody must run it.
     pub gpus: Gpus,
+    /// Looks after the volumes; somebody must run it.
+    pub storage: Keeper,
     /// Cancelled when the node ended in order to start again: a damaged part is to be made anew, or the world has changed.
     pub again: CancellationToken,
     /// The other hosts of the cluster; somebody must look after them.
@@ -68,7 +71,7 @@ impl Node {
     /// A node that has not begun.
     pub fn new(settings: Settings, payload: Payload, board: Board, gpus: Gpus, stop: CancellationToken) -> Node {
         let hosts = Hosts::new(&settings);
-        Node { hosts, settings: Arc::new(settings), payload: Arc::new(payload), board, stop, ready: CancellationToken::new(), keyed: CancellationToken::new(), policy: Enforcer::new(), gpus, again: CancellationToken::new(), running: Arc::default() }
+        Node { hosts, settings: Arc::new(settings), payload: Arc::new(payload), board, stop, ready: CancellationToken::new(), keyed: CancellationToken::new(), policy: Enforcer::new(), gpus, storage: Keeper::new(), again: CancellationToken::new(), running: Arc::default() }
     }
 
     /// Brings the node up and keeps it so until stop is asked for; then ends everything in order.
@@ -110,6 +113,10 @@ impl Node {
 
     async fn bring_up(&self) -> Result<(), Problem> {
         let prepared = self.until_done("prepare", || self.prepare()).await?;
+        if self.storage.was_missed() {
+            self.again.cancel();
+            return Ok(());
+        }
         let unpacked = self.until_done("unpack", || self.unpack(&prepared)).await?;
         let keys = self.until_done("keys", || self.keys(&unpacked)).await?;
         self.keyed.cancel();
@@ -174,6 +181,7 @@ impl Node {
             let s = &node.settings;
             check::clock(Utc::now(), survey::built()).problem.map_or(Ok(()), Err)?;
             prepare::folders(s)?;
+            prepare::volumes(s).inspect_err(|_| node.storage.missed())?;
             let ended = prepare::leftovers(&s.layout)?;
             let healed = heal::at_start(&s.layout)?;
             prepare::control_groups(s)?;
@@ -343,7 +351,7 @@ impl Node {
             all.extend(self.hosts.component());
             let well = all.iter().all(|c| c.healthy);
             // Without them the node works: they do not count as its parts.
-            all.extend(self.gpus.component());
+            all.extend(self.gpus.component().into_iter().chain(self.storage.component()));
             self.board.components(true, all);
             if !self.settings.place.is_home() {
                 self.joined_steps(well);

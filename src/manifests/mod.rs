@@ -23,7 +23,7 @@ mod golden_tests;
 mod reachability_tests;
 
 pub use common::MANAGED_BY;
-pub use volumes::{Folder, folders};
+pub use volumes::{CLASS, Folder, Kept, folders, kept};
 
 use crate::config::Resolved;
 use serde_json::Value;

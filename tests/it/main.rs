@@ -19,6 +19,7 @@ mod netpol;
 mod node;
 mod refusals;
 mod restarts;
+mod storage;
 mod store;
 mod upkeep;
 mod walk;

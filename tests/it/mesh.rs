@@ -128,6 +128,7 @@ impl End {
             kernel_protected: false,
             distribution: antihate::host::distribution::Distribution::Embedded,
             resolvers: Vec::new(),
+            storage: None,
         };
         std::fs::create_dir_all(settings.layout.pki()).expect("a folder");
         std::fs::create_dir_all(settings.layout.data.join("logs")).expect("a folder");

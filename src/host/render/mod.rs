@@ -47,6 +47,7 @@ mod tests {
             restrict_oom: false,
             kernel_protected: false,
             resolvers: vec!["192.0.2.53".parse().unwrap()],
+            storage: None,
         }
     }
 
