@@ -95,7 +95,7 @@ impl Context {
 #[derive(Args, Clone, Debug)]
 pub struct DataArg {
     /// Data root of the node.
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA, env = "ANTIHATE_DATA")]
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_DATA, env = "ANTIHATE_DATA")]
     pub data: PathBuf,
 }
 

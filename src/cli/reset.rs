@@ -1,7 +1,7 @@
 //! `antihate reset`: takes the node off this host again.
 
 use super::{Context, DataArg};
-use crate::host::{guard, reset};
+use crate::host::{guard, place, reset};
 use crate::status::Problem;
 use std::io::BufRead;
 use std::process::ExitCode;
@@ -36,8 +36,10 @@ impl Reset {
             }
         }
         let _held = guard::wrest(&layout, Duration::from_secs(120))?;
+        let joined = place::load(&layout).is_ok_and(|p| p.is_joined());
         reset::everything(&layout)?;
-        context.say(&serde_json::json!({"removed": true, "data": layout.data}), "Nothing of the node is left.")?;
+        let listed = if joined { " Its cluster still has it in its list: on a control-plane host, `antihate node remove --force` takes it out." } else { "" };
+        context.say(&serde_json::json!({"removed": true, "data": layout.data, "in_the_list_of_a_cluster": joined}), &format!("Nothing of the node is left.{listed}"))?;
         Ok(ExitCode::SUCCESS)
     }
 }
