@@ -57,6 +57,7 @@ fn judged(host: &TestHost, title: &str) -> Value {
 }
 
 #[test]
+#[ignore = "takes four minutes. `cargo test --release --test it -- --ignored storage::`"]
 fn volumes_lie_on_the_chosen_disk_come_back_when_released_and_posts_stay() {
     if !needs_the_file() {
         return;
