@@ -12,7 +12,7 @@ use crate::device::probe::{self, Proof};
 use crate::device::xid::KernelLog;
 use crate::device::{Found, Gpu, Judged, RESOURCE, State, below, cdi, found};
 use crate::files;
-use crate::process::log::RotatingLog;
+use crate::process::log;
 use crate::status::Component;
 use chrono::Utc;
 use std::collections::BTreeMap;
@@ -31,8 +31,6 @@ const LOOK_FOR_A_FIRST: Duration = Duration::from_secs(30);
 const COMPUTING: Duration = Duration::from_secs(30);
 /// Before the next try to set labels.
 const RETRY: Duration = Duration::from_secs(10);
-/// Largest log, bytes.
-const LOG_CAP: u64 = 1 << 20;
 
 /// How it stands.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -213,11 +211,9 @@ fn label(text: &str) -> String {
     plain.trim_matches(['-', '.']).to_owned()
 }
 
-/// A line in the log of this component. A log that cannot be written stops nothing.
+/// A line in the log of this component.
 fn note(settings: &Settings, line: &str) {
-    let stamp = Utc::now().format("%FT%T%.3fZ");
-    let log = RotatingLog::open(&settings.layout.log(NAME), LOG_CAP);
-    drop(log.and_then(|mut log| log.append(format!("{stamp} {}\n", line.replace('\n', "; ")).as_bytes())));
+    log::note(&settings.layout.log(NAME), line);
 }
 
 #[cfg(test)]

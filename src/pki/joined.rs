@@ -2,7 +2,9 @@
 //! without a control plane keeps a few leaves, one with it gets the authorities and makes its leaves itself.
 
 use super::cluster::{self, ClusterNames, LIFE, PkiError, joined_leaves};
-use super::{encryption, kit, rotation};
+#[cfg(test)]
+use super::encryption;
+use super::{kit, rotation};
 use crate::files;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -63,6 +65,7 @@ pub fn is_due(dir: &Path, now: OffsetDateTime) -> bool {
 }
 
 /// True when another control plane's secrets could be read with what lies in `dir`.
+#[cfg(test)]
 pub fn has_shared(dir: &Path) -> bool {
     SHARED.iter().all(|name| dir.join(name).exists()) && encryption::exists(dir)
 }

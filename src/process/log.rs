@@ -36,6 +36,15 @@ impl RotatingLog {
     }
 }
 
+/// Largest log of what has no process of its own, bytes.
+const NOTES_CAP: u64 = 1 << 20;
+
+/// One stamped line in the log at `path`, of a part of the host process. A log that cannot be written stops nothing.
+pub fn note(path: &Path, line: &str) {
+    let line = format!("{} {}\n", chrono::Utc::now().format("%FT%T%.3fZ"), line.trim().replace('\n', "; "));
+    drop(RotatingLog::open(path, NOTES_CAP).and_then(|mut log| log.append(line.as_bytes())));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

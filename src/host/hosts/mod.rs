@@ -116,7 +116,7 @@ impl Hosts {
         }
         let detail = mesh::apply(settings, &members(&now)).await?;
         if now.control {
-            tended.round(settings, &now).await?;
+            tended.round(settings, &now, &cluster).await?;
         }
         Ok(format!("{} hosts, {detail}", now.hosts.len()))
     }

@@ -9,10 +9,11 @@ use crate::config::place::{Datastore, Host};
 use crate::host::settings::Settings;
 use crate::join::registry;
 use crate::status::Problem;
-use std::sync::Arc;
 
 /// A round in so many looks asks for everything, whatever is known.
 const EVERY: u32 = 12;
+/// Nodes are asked for at every so manieth look.
+const NODES: u32 = 3;
 
 /// What was seen to.
 #[derive(Default)]
@@ -41,7 +42,7 @@ pub fn decide(hosts: &[Host], nodes: &[NodeSeen]) -> Changes {
 
 impl Tended {
     /// Sees to it.
-    pub async fn round(&mut self, settings: &Arc<Settings>, now: &Place) -> Result<(), Problem> {
+    pub async fn round(&mut self, settings: &Settings, now: &Place, cluster: &Cluster) -> Result<(), Problem> {
         self.rounds += 1;
         let controls = now.controls().count();
         if now.datastore == Datastore::Etcd && settings.place.datastore == Datastore::Etcd && (self.voting != controls || self.rounds.is_multiple_of(EVERY)) {
@@ -49,14 +50,13 @@ impl Tended {
             let all = tokio::task::spawn_blocking(move || etcd::promote(&layout)).await.unwrap_or(Ok(false))?;
             self.voting = if all { controls } else { 0 };
         }
-        if now.hosts.is_empty() || !(self.rounds % 3 == 1) {
+        if now.hosts.is_empty() || self.rounds % NODES != 1 {
             return Ok(());
         }
-        let cluster = Cluster::connect(&settings.kubeconfig()).await.map_err(|e| e.problem())?;
         let changes = decide(&now.hosts, &cluster.nodes().await.map_err(|e| e.problem())?);
         for moved in changes.moved {
             tracing::info!(host = %moved.name, address = %moved.address, "a host has another address");
-            registry::change_hosts(&cluster, |hosts| {
+            registry::change_hosts(cluster, |hosts| {
                 hosts.iter_mut().filter(|h| h.name == moved.name).for_each(|h| h.address = moved.address);
                 Ok(())
             })

@@ -3,12 +3,9 @@
 use super::{NAME, ranges, ways};
 use crate::host::settings::Settings;
 use crate::policy::{self, RuleSet, TABLE};
-use crate::process::log::RotatingLog;
+use crate::process::log;
 use crate::process::once::{self, Outcome};
 use crate::status::Problem;
-
-/// Largest log, bytes.
-const LOG_CAP: u64 = 1 << 20;
 
 /// Closes the addresses of this node's pods, as far as no rules of an earlier process speak of them; blocks.
 pub fn base(s: &Settings) -> Result<(), Problem> {
@@ -49,9 +46,7 @@ fn nft(s: &Settings, args: &[&str], input: &str) -> Result<Outcome, Problem> {
     Ok(outcome)
 }
 
-/// A line in the log of this component. A log that cannot be written stops nothing.
+/// A line in the log of this component.
 pub fn note(s: &Settings, line: &str) {
-    let stamp = chrono::Utc::now().format("%FT%T%.3fZ");
-    let log = RotatingLog::open(&s.layout.log(NAME), LOG_CAP);
-    drop(log.and_then(|mut log| log.append(format!("{stamp} {}\n", line.trim()).as_bytes())));
+    log::note(&s.layout.log(NAME), line);
 }

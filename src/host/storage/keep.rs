@@ -6,7 +6,7 @@ use crate::cluster::Cluster;
 use crate::config::Volumes;
 use crate::host::settings::Settings;
 use crate::manifests::{self, Kept};
-use crate::process::log::RotatingLog;
+use crate::process::log;
 use crate::status::Component;
 use chrono::Utc;
 use std::path::Path;
@@ -23,8 +23,6 @@ const LOOK: Duration = Duration::from_secs(15);
 const MEASURE: u32 = 4;
 /// Least part of the disk that should be free, percent.
 const FREE: u64 = 5;
-/// Largest log, bytes.
-const LOG_CAP: u64 = 1 << 20;
 
 /// How full one volume is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,11 +164,9 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// A line in the log of this component. A log that cannot be written stops nothing.
+/// A line in the log of this component.
 fn note(settings: &Settings, line: &str) {
-    let stamp = Utc::now().format("%FT%T%.3fZ");
-    let log = RotatingLog::open(&settings.layout.log(NAME), LOG_CAP);
-    drop(log.and_then(|mut log| log.append(format!("{stamp} {line}\n").as_bytes())));
+    log::note(&settings.layout.log(NAME), line);
 }
 
 #[cfg(test)]
