@@ -33,6 +33,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("axum_server", &["web"]),
     ("tonic", &["device"]),
     ("prost", &["device"]),
+    ("argon2", &["setup"]),
+    ("zxcvbn", &["setup"]),
     ("anyhow", &["cli"]),
 ];
 const LINES_A_FILE: usize = 400;

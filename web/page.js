@@ -75,12 +75,12 @@ function live(place) {
     place.querySelector("#still").hidden = !still;
     document.title = document.title.replace(/^[^-]*/, document.getElementById("working").textContent.trim() + " ");
   });
-  events.addEventListener("locked", () => location.assign("/unlock"));
+  events.addEventListener("locked", () => location.assign("/"));
   events.onerror = () => {
     say("no connection, trying again", "bad");
     // A refused stream is not tried again by the browser: the session may have ended, so ask once and again later.
     if (events.readyState === EventSource.CLOSED) {
-      setTimeout(() => fetch("/logs?name=", { headers: PART }).then((r) => (r.status === 401 ? location.assign("/unlock") : live(place)), () => live(place)), 3000);
+      setTimeout(() => fetch("/logs?name=", { headers: PART }).then((r) => (r.status === 401 ? location.assign("/") : live(place)), () => live(place)), 3000);
     }
   };
 }
@@ -138,7 +138,28 @@ function copyButton(button) {
   });
 }
 
+// What is typed can be looked at; the button appears only where it works.
+function passField(field) {
+  const box = document.createElement("div");
+  box.className = "shown";
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Show";
+  button.setAttribute("aria-label", `Show what is typed: ${document.querySelector(`label[for="${field.id}"]`).textContent}`);
+  button.setAttribute("aria-pressed", "false");
+  button.addEventListener("click", () => {
+    const show = field.type === "password";
+    field.type = show ? "text" : "password";
+    button.setAttribute("aria-pressed", String(show));
+    button.textContent = show ? "Hide" : "Show";
+  });
+  field.replaceWith(box);
+  box.append(field, button);
+  field.form.addEventListener("submit", () => { field.type = "password"; });
+}
+
 document.querySelectorAll("[data-live]").forEach(live);
+document.querySelectorAll("[data-pass]").forEach(passField);
 document.querySelectorAll("[data-copy]").forEach(copyButton);
 document.querySelectorAll("#pin").forEach(pinField);
 if (document.querySelector("[data-log]")) setInterval(followLogs, 5000);

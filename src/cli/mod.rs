@@ -28,8 +28,10 @@ mod setup_pin;
 mod status;
 mod stop;
 mod up;
+mod user;
 
 use crate::config::layout::{DEFAULT_DATA, Layout};
+use crate::domain::Role;
 use crate::status::Problem;
 use clap::{Args, Parser, Subcommand};
 use std::io::Write;
@@ -59,6 +61,7 @@ enum Command {
     Manifests(manifests::Manifests),
     Kubectl(kubectl::Kubectl),
     Kubeconfig(kubeconfig::Kubeconfig),
+    User(user::UserCmd),
     RotateSecrets(rotate::RotateSecrets),
     RotateAuthority(rotate::RotateAuthority),
     Stop(stop::Stop),
@@ -106,6 +109,12 @@ impl DataArg {
     }
 }
 
+/// Reads a role by its name.
+fn role() -> impl clap::builder::TypedValueParser<Value = Role> {
+    use clap::builder::TypedValueParser;
+    clap::builder::PossibleValuesParser::new(Role::ALL.map(Role::name)).try_map(|name| name.parse::<Role>())
+}
+
 /// The argument `--driver-root`, common to the commands that concern GPUs.
 #[derive(Args, Clone, Debug)]
 pub struct DriverArg {
@@ -135,6 +144,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Manifests(c) => c.run(context),
         Command::Kubectl(c) => c.run(context),
         Command::Kubeconfig(c) => c.run(context),
+        Command::User(c) => c.run(context),
         Command::RotateSecrets(c) => c.run(context),
         Command::RotateAuthority(c) => c.run(context),
         Command::Install(c) => c.run(context),

@@ -1,7 +1,7 @@
 //! `antihate setup-pin`: tells root how to open the page of the node that runs here.
 
 use super::{Context, DataArg};
-use crate::setup::pin_path;
+use crate::setup::{User, UserKeep, pin_path};
 use crate::status::Problem;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Shows the PIN that opens the node's page, its addresses and the fingerprint to compare.
+/// Shows the PIN with which the node is claimed on its page, its addresses and the fingerprint to compare.
 #[derive(clap::Args)]
 #[command(after_help = "Example: sudo antihate setup-pin --qr")]
 pub struct SetupPin {
@@ -26,11 +26,11 @@ pub struct SetupPin {
 impl SetupPin {
     /// Prints the PIN file to standard output.
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let run = match self.run {
-            Some(run) => run,
-            None => self.data.layout()?.run,
-        };
-        let file = pin_path(&run);
+        let layout = self.data.layout()?;
+        if let Some(first) = UserKeep::new(&layout.data).read()?.claimed() {
+            return Err(claimed(first).into());
+        }
+        let file = pin_path(&self.run.unwrap_or(layout.run));
         let told = std::fs::read_to_string(&file).map_err(|e| unreadable(&file, &e))?;
         let mut out = std::io::stdout().lock();
         if context.json {
@@ -57,6 +57,12 @@ fn address(told: &str) -> Option<String> {
     let pin = told.lines().next()?;
     let address = told.lines().find_map(|line| line.strip_prefix("open: "))?;
     Some(format!("{address}/unlock#{pin}"))
+}
+
+fn claimed(first: &User) -> Problem {
+    let cause = format!("{} claimed the node on {}; the PIN served for that only", first.name, first.since.format("%Y-%m-%d at %H:%M UTC"));
+    let next = format!("Log in with name and pass phrase. Where the pass phrase is lost, `antihate user renew {}` gives another.", first.name);
+    Problem::new("PAG-108", "The page is claimed already", cause, next)
 }
 
 fn unreadable(file: &Path, error: &std::io::Error) -> Problem {

@@ -162,12 +162,15 @@ async fn serve(settings: Settings, wanted: Resolved, page: SocketAddr, payload: 
 /// Tells how to open the page; as JSON where that was asked for.
 pub(super) fn invite(invitation: Invitation, json: bool) {
     if json {
-        let Invitation { addresses, fingerprint, pin_file, .. } = invitation;
-        return println!("{}", serde_json::json!({"page": addresses, "fingerprint": fingerprint, "pin_file": pin_file}));
+        let Invitation { addresses, fingerprint, pin_file, pin } = invitation;
+        return println!("{}", serde_json::json!({"page": addresses, "fingerprint": fingerprint, "claimed": pin.is_none(), "pin_file": pin.map(|_| pin_file)}));
     }
     eprintln!("The page: {}", invitation.addresses.join("  "));
     eprintln!("  certificate SHA-256: {}", invitation.fingerprint);
-    eprintln!("  PIN: {} (it changes; {} has the one of the moment)", invitation.pin, invitation.pin_file.display());
+    match invitation.pin {
+        Some(pin) => eprintln!("  PIN: {pin} (it changes; {} has the one of the moment)", invitation.pin_file.display()),
+        None => eprintln!("  It is claimed: log in with your name and pass phrase."),
+    }
 }
 
 pub(super) async fn asked_to_stop() -> std::io::Result<()> {

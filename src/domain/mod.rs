@@ -1,5 +1,9 @@
 //! The words of the product: post, label, scores, analysis.
 
+mod role;
+
+pub use role::{Right, Role, is_user_name};
+
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

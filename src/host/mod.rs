@@ -6,6 +6,7 @@
 
 pub mod board;
 pub mod check;
+pub mod credentials;
 pub mod distribution;
 pub mod facts;
 pub mod gpu;

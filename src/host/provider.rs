@@ -1,10 +1,10 @@
 //! The node behind the page: answers from the board, the logs, the store, the cluster and the enrollment.
 
 use super::board::Board;
-use super::place;
+use super::{credentials, place};
 use crate::cluster::Cluster;
 use crate::config::layout::Layout;
-use crate::domain::{Analysis, PostRef};
+use crate::domain::{Analysis, PostRef, Role};
 use crate::enroll::edge::Handle;
 use crate::files;
 use crate::operate;
@@ -12,6 +12,9 @@ use crate::setup::{Provider, TokenFacts};
 use crate::status::{NodeStatus, Problem};
 use crate::store::{Filter, Postgres, Store, StoreError};
 use tokio::sync::{Mutex, OnceCell, watch};
+
+/// A kubeconfig from the page cannot be taken back, so it holds a week.
+const KUBECONFIG_DAYS: u16 = 7;
 
 /// What the page asks of a host.
 pub struct HostProvider {
@@ -82,5 +85,10 @@ impl Provider for HostProvider {
     async fn enroll(&self, token: &str) -> Result<(), Problem> {
         place::only_at_home(&self.layout, "the cluster is enrolled")?;
         self.upstream.enroll_and_wait(token).await
+    }
+
+    fn kubeconfig(&self, name: &str, role: Role) -> Result<(String, u16), Problem> {
+        place::only_at_home(&self.layout, "credentials are made")?;
+        credentials::kubeconfig(&self.layout, (name, role), None, KUBECONFIG_DAYS).map(|made| (made, KUBECONFIG_DAYS))
     }
 }

@@ -1,6 +1,6 @@
 //! The preview behind the page: answers from the store.
 
-use crate::domain::{Analysis, PostRef};
+use crate::domain::{Analysis, PostRef, Role};
 use crate::setup::{Provider, TokenFacts};
 use crate::status::{Component, NodeStatus, Pipeline, Problem, Step, StepState, Upstream};
 use crate::store::{Filter, Store};
@@ -98,5 +98,9 @@ impl Provider for PreviewProvider {
 
     async fn enroll(&self, _: &str) -> Result<(), Problem> {
         Err(not_here())
+    }
+
+    fn kubeconfig(&self, _: &str, _: Role) -> Result<(String, u16), Problem> {
+        Err(Problem::new("PRV-104", "a preview has no cluster", "it runs in one process", "Make a node with `antihate up`."))
     }
 }

@@ -12,26 +12,59 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    /// The page was opened with the PIN.
+    /// The page of an unclaimed node was opened with the PIN.
     Unlock,
+    /// The node was claimed.
+    Claim,
+    /// A user came in.
+    Login,
+    /// A name and pass phrase were refused.
+    WrongLogin,
+    /// A pass phrase was chosen.
+    PassPhrase,
+    /// A pass phrase was chosen with a recovery code.
+    Recover,
+    /// A user was added.
+    UserAdded,
+    /// A user got another role.
+    UserRole,
+    /// A user got a pass phrase that serves once.
+    UserRenewed,
+    /// A user was removed.
+    UserRemoved,
+    /// Credentials for the cluster were handed out.
+    Kubeconfig,
     /// A PIN was refused.
     WrongPin,
-    /// The page was locked.
-    Lock,
+    /// A user went out.
+    Logout,
     /// The text of a post was shown.
     Reveal,
     /// A token was sent to its hub.
     Enroll,
 }
 
+/// One thing that somebody did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Deed<'a> {
+    /// The user, or the name that was tried; empty where nobody is known.
+    pub who: &'a str,
+    /// Short name of the session; empty before there is one.
+    pub session: &'a str,
+    /// Where the request came from.
+    pub from: IpAddr,
+    /// What was done.
+    pub action: Action,
+    /// What it was done to: the key of a post, the name of a user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<&'a str>,
+}
+
 #[derive(Serialize)]
 struct Line<'a> {
     at: String,
-    session: &'a str,
-    from: IpAddr,
-    action: Action,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    post: Option<&'a str>,
+    #[serde(flatten)]
+    deed: &'a Deed<'a>,
 }
 
 /// The audit log of the page.
@@ -45,9 +78,9 @@ impl Audit {
         Audit { path: path.to_owned() }
     }
 
-    /// Adds a line and waits until it is on disk. `post` is the key of the post concerned.
-    pub fn note(&self, session: &str, from: IpAddr, action: Action, post: Option<&str>) -> std::io::Result<()> {
-        let mut line = serde_json::to_vec(&Line { at: Utc::now().to_rfc3339(), session, from, action, post })?;
+    /// Adds a line and waits until it is on disk.
+    pub fn note(&self, deed: &Deed) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(&Line { at: Utc::now().to_rfc3339(), deed })?;
         line.push(b'\n');
         let dir = self.path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(dir)?;

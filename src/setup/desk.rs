@@ -1,19 +1,21 @@
-//! What all routes share: the node behind the page, PIN and sessions, templates, audit; and how each is asked.
+//! What all routes share: the node behind the page, PIN, users and sessions, templates, audit; and how each is asked.
 
-use super::audit::Audit;
+use super::audit::{Action, Audit, Deed};
+use super::door::Door;
 use super::pin::{PinLock, Verdict};
 use super::render::Pages;
-use super::session::{Id, Session, Sessions};
+use super::session::{Id, Session, Sessions, Who};
 use super::view;
 use super::{Provider, pin_file};
-use crate::domain::{Analysis, PostRef};
+use crate::domain::{Analysis, PostRef, Right, Role};
 use crate::status::Problem;
 use crate::web::guard::network;
 use axum::http::{HeaderMap, header};
 use chrono::Utc;
 use minijinja::{Value, context};
+use serde::Serialize;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -40,11 +42,30 @@ pub struct Told {
     pub authority: String,
 }
 
+/// The user of a session, as the pages need to know.
+#[derive(Clone, Debug, Serialize)]
+pub struct Me {
+    /// The name.
+    pub name: String,
+    /// What the user may do.
+    pub role: Role,
+    /// Goes into each form and comes back with it.
+    pub csrf: String,
+    /// The pass phrase serves once and is used up: another has to be chosen first.
+    pub one_time: bool,
+    /// Recovery codes wait to be written down.
+    pub codes: bool,
+    reveal: bool,
+    enroll: bool,
+    users: bool,
+}
+
 /// The shared state of the page.
 pub struct Desk {
     pub provider: Arc<dyn Provider>,
     pub pages: Pages,
     pub audit: Audit,
+    pub door: Door,
     pub live: Arc<Semaphore>,
     pub stop: CancellationToken,
     lock: Mutex<PinLock>,
@@ -54,20 +75,27 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// A desk with a fresh PIN, which is not told yet.
-    pub fn new(provider: Arc<dyn Provider>, pages: Pages, audit: Audit, pin_file: PathBuf, told: Told) -> Self {
+    /// A desk for the node whose data root is `data`, with a fresh PIN, which is not told yet.
+    pub fn new(provider: Arc<dyn Provider>, pages: Pages, data: &Path, pin_file: PathBuf, told: Told) -> Self {
         let lock = Mutex::new(PinLock::new(Instant::now()));
+        let (audit, door) = (Audit::new(&data.join("logs/audit.log")), Door::new(data));
         let (live, stop) = (Arc::new(Semaphore::new(LIVE)), CancellationToken::new());
-        Desk { provider, pages, audit, live, stop, lock, sessions: Mutex::default(), pin_file, told: Mutex::new(told) }
+        Desk { provider, pages, audit, door, live, stop, lock, sessions: Mutex::default(), pin_file, told: Mutex::new(told) }
     }
 
-    /// The PIN in force.
-    pub fn pin(&self) -> String {
-        held(&self.lock).shown()
+    /// The PIN in force; none once the node is claimed.
+    pub fn pin(&self) -> Option<String> {
+        (!self.door.is_claimed()).then(|| held(&self.lock).shown())
     }
 
-    /// Writes the PIN in force for root to read.
+    /// Writes the PIN in force for root to read, or takes it away once the node is claimed.
     pub fn tell_pin(&self) -> std::io::Result<()> {
+        if self.door.is_claimed() {
+            return match std::fs::remove_file(&self.pin_file) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+                _ => Ok(()),
+            };
+        }
         let (pin, left) = {
             let lock = held(&self.lock);
             (lock.shown(), lock.left(Instant::now()))
@@ -106,17 +134,41 @@ impl Desk {
         verdict
     }
 
-    fn tell_or_warn(&self) {
+    /// Tells the new PIN, or takes it away; what fails is logged.
+    pub fn tell_or_warn(&self) {
         if let Err(error) = self.tell_pin() {
             tracing::error!(%error, "the new PIN cannot be written; no one can open the page until it can");
         }
     }
 
-    /// Opens a session: its cookie and its audit name.
-    pub fn open_session(&self) -> (Zeroizing<String>, String) {
-        let mut sessions = held(&self.sessions);
-        let (cookie, session) = sessions.open(Instant::now());
-        (cookie, session.label.clone())
+    /// Opens a session: its cookie and what names it in here.
+    pub fn open_session(&self, who: Who) -> (Zeroizing<String>, Id) {
+        held(&self.sessions).open(who, Instant::now())
+    }
+
+    /// The user of a living session; `None` also when the user was removed meanwhile.
+    pub fn me(&self, id: &Id) -> Option<Me> {
+        let (who, csrf, codes) = self.with(id, false, |s| (s.who.clone(), s.csrf.clone(), s.codes.is_some()))?;
+        let Who::User(name) = who else { return None };
+        let users = self.door.users().ok()?;
+        let user = users.find(&name)?;
+        let [reveal, enroll, users] = [Right::Reveal, Right::Enroll, Right::Users].map(|right| user.role.may(right));
+        Some(Me { name: user.name.clone(), role: user.role, csrf, one_time: user.one_time, codes, reveal, enroll, users })
+    }
+
+    /// Notes what a session's user did.
+    pub fn note(&self, id: &Id, from: IpAddr, action: Action, about: Option<&str>) -> std::io::Result<()> {
+        let known = self.with(id, false, |s| (s.who.clone(), s.label.clone()));
+        let (who, session) = known.unwrap_or((Who::Claiming, String::new()));
+        let who = if let Who::User(name) = &who { name.as_str() } else { "" };
+        self.audit.note(&Deed { who, session: &session, from, action, about })
+    }
+
+    /// The same for what may go on where it cannot be noted; that is logged.
+    pub fn note_or_warn(&self, id: &Id, from: IpAddr, action: Action, about: Option<&str>) {
+        if let Err(error) = self.note(id, from, action, about) {
+            tracing::error!(%error, "the audit log cannot be written");
+        }
     }
 
     /// The living session that a request names.
@@ -128,6 +180,11 @@ impl Desk {
     /// Ends a session.
     pub fn close_session(&self, id: &Id) {
         held(&self.sessions).close(id);
+    }
+
+    /// Ends all sessions of a user but this one.
+    pub fn close_others(&self, name: &str, but: &Id) {
+        held(&self.sessions).close_others(&Who::User(name.to_owned()), but);
     }
 
     /// Reads or changes a session; `None` when it has ended. `acts` begins its idle time anew.
@@ -170,6 +227,7 @@ impl Desk {
     pub async fn home(&self, id: &Id, acts: bool) -> Option<Value> {
         let posts = self.posts().await;
         let revealed = self.with(id, acts, |s| s.revealed.clone())?;
+        let me = self.me(id)?;
         let kept = self.kept(revealed, posts.as_deref().unwrap_or_default()).await;
         let status = self.provider.status().borrow().clone();
         let now = Utc::now();
@@ -179,7 +237,7 @@ impl Desk {
                 Ok(list) => (views(list), None),
                 Err(problem) => (Vec::new(), Some(problem)),
             };
-            context! { node => view::node(&status, now), posts => list, kept => views(&kept), posts_problem => problem, csrf => session.csrf.as_str(), unlocked => true }
+            context! { node => view::node(&status, now), posts => list, kept => views(&kept), posts_problem => problem, me, csrf => session.csrf.as_str() }
         })
     }
 }

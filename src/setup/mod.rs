@@ -5,7 +5,9 @@
 //! a session has asked for that one post.
 
 mod audit;
+mod crockford;
 mod desk;
+mod door;
 mod mask;
 mod page;
 mod pin;
@@ -18,9 +20,14 @@ mod sample;
 mod session;
 #[cfg(test)]
 mod tests;
+mod tries;
+mod users;
+#[cfg(test)]
+mod users_tests;
 mod view;
 mod words;
 
 pub use page::{Invitation, Options, Page};
 pub use pin_file::path as pin_path;
 pub use provider::{Provider, TokenFacts};
+pub use users::{Keep as UserKeep, User};

@@ -1,6 +1,5 @@
 //! The page as a whole: opened by the host or the preview before anything else, served until they stop.
 
-use super::audit::Audit;
 use super::desk::{Desk, Told};
 use super::render::Pages;
 use super::{Provider, pin_file, routes};
@@ -31,7 +30,7 @@ const LOOK: Duration = Duration::from_secs(60);
 pub struct Options {
     /// Address and port; port 0 takes a free one.
     pub bind: SocketAddr,
-    /// Data root: certificate in `pki/page`, audit log in `logs/audit.log`.
+    /// Data root: certificate in `pki/page`, users in `users.json`, audit log in `logs/audit.log`.
     pub data: PathBuf,
     /// Run directory: the PIN in `setup-pin`.
     pub run: PathBuf,
@@ -48,8 +47,8 @@ pub struct Invitation {
     pub fingerprint: String,
     /// Where root reads the PIN.
     pub pin_file: PathBuf,
-    /// The PIN at this moment.
-    pub pin: String,
+    /// The PIN at this moment; none once the node is claimed.
+    pub pin: Option<String>,
 }
 
 /// An opened page: it listens, and answers once it is served.
@@ -109,8 +108,7 @@ impl Page {
         let told = Told { addresses: place.urls(), fingerprint: made.fingerprint.clone(), authority: made.ca_pem };
         let pages = Pages::new(&options.node, &made.fingerprint).map_err(|e| no_templates(&e))?;
         let pin_file = pin_file::path(&options.run);
-        let audit = Audit::new(&options.data.join("logs/audit.log"));
-        let desk = Arc::new(Desk::new(provider, pages, audit, pin_file.clone(), told));
+        let desk = Arc::new(Desk::new(provider, pages, &options.data, pin_file.clone(), told));
         desk.tell_pin().map_err(|e| no_pin(&pin_file, &e))?;
         let router = guarded(&desk, &place.names);
         Ok(Page { desk, listener, tls, router, place, pin_file })
@@ -147,7 +145,7 @@ impl Page {
 
 /// The routes behind their guard.
 pub(super) fn guarded(desk: &Arc<Desk>, names: &[String]) -> Router {
-    let guard = Guard::new(names.iter().cloned(), A_SECOND, AT_ONCE).cap("/enroll", 64 * 1024).cap("/unlock", 4 * 1024);
+    let guard = Guard::new(names.iter().cloned(), A_SECOND, AT_ONCE).cap("/enroll", 64 * 1024).cap("/unlock", 4 * 1024).cap("/owner", 4 * 1024).cap("/login", 4 * 1024).cap("/recover", 4 * 1024);
     protect(routes::router(desk.clone()), guard)
 }
 

@@ -1,11 +1,10 @@
 //! The console PIN: who may open the page. Decisions only; the file is `pin_file`'s.
 //!
 //! 8 Crockford characters (40 bits), good for 10 minutes and for one use. Five wrong tries make a new PIN.
-//! A client that was wrong five times waits, each time twice as long; all clients together are held to
-//! [`HOURLY`] wrong tries an hour. Time is handed in and monotonic, so that a jump of the clock changes nothing.
+//! Wrong tries are counted by [`Tries`]. Time is handed in and monotonic, so that a jump of the clock changes nothing.
 
-use rand::Rng;
-use std::collections::{BTreeMap, VecDeque};
+use super::crockford::{fresh, grouped, normal};
+use super::tries::{TRIES, Tries};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
@@ -13,16 +12,8 @@ use zeroize::Zeroizing;
 
 /// How long a PIN is good.
 pub const LIFE: Duration = Duration::from_secs(600);
-/// Wrong tries until there is a new PIN, and until a client has to wait.
-pub const TRIES: u32 = 5;
-/// Wrong tries of all clients in an hour.
-pub const HOURLY: usize = 90;
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-const FIRST_WAIT: Duration = Duration::from_secs(30);
-const LONGEST_WAIT: Duration = Duration::from_secs(900);
-const HOUR: Duration = Duration::from_secs(3600);
-/// Clients that are remembered.
-const CLIENTS: usize = 1024;
+/// Its characters, of five random bits each.
+const LENGTH: usize = 8;
 
 /// What a try came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,30 +28,23 @@ pub enum Verdict {
     Wait { seconds: u64 },
 }
 
-struct Client {
-    wrong: u32,
-    waits: u32,
-    until: Option<Instant>,
-}
-
 /// The PIN in force and what was tried.
 pub struct PinLock {
     pin: Zeroizing<String>,
     ends: Instant,
     wrong: u32,
-    clients: BTreeMap<IpAddr, Client>,
-    failures: VecDeque<Instant>,
+    tries: Tries,
 }
 
 impl PinLock {
     /// A lock with a fresh PIN.
     pub fn new(now: Instant) -> Self {
-        PinLock { pin: fresh(), ends: now + LIFE, wrong: 0, clients: BTreeMap::new(), failures: VecDeque::new() }
+        PinLock { pin: fresh(LENGTH), ends: now + LIFE, wrong: 0, tries: Tries::default() }
     }
 
     /// The PIN as a person reads it: `K7M2-9QXD`.
     pub fn shown(&self) -> String {
-        format!("{}-{}", &self.pin[..4], &self.pin[4..])
+        grouped(&self.pin)
     }
 
     /// How long the PIN is still good.
@@ -80,38 +64,19 @@ impl PinLock {
     /// Takes one try of `client` (see `web::guard::network`).
     pub fn attempt(&mut self, client: IpAddr, typed: &str, now: Instant) -> Verdict {
         self.expire(now);
-        if let Some(seconds) = self.wait(client, now) {
+        if let Some(seconds) = self.tries.wait(client, now) {
             return Verdict::Wait { seconds };
         }
         if bool::from(normal(typed).as_bytes().ct_eq(self.pin.as_bytes())) {
-            self.clients.remove(&client);
+            self.tries.passed(client);
             self.renew(now);
             return Verdict::Open;
         }
         self.failed(client, now)
     }
 
-    fn wait(&mut self, client: IpAddr, now: Instant) -> Option<u64> {
-        self.failures.retain(|at| now.saturating_duration_since(*at) < HOUR);
-        let all = (self.failures.len() >= HOURLY).then(|| self.failures.front().map(|at| *at + HOUR)).flatten();
-        let own = self.clients.get(&client).and_then(|c| c.until);
-        let until = all.max(own).filter(|until| *until > now)?;
-        Some(until.saturating_duration_since(now).as_secs() + 1)
-    }
-
     fn failed(&mut self, client: IpAddr, now: Instant) -> Verdict {
-        self.failures.push_back(now);
-        if self.clients.len() >= CLIENTS {
-            // Who waits is remembered longest; the hourly limit holds for those who are forgotten.
-            self.clients.retain(|_, c| c.until.is_some_and(|until| until > now));
-        }
-        let seen = self.clients.entry(client).or_insert(Client { wrong: 0, waits: 0, until: None });
-        seen.wrong += 1;
-        if seen.wrong >= TRIES {
-            seen.wrong = 0;
-            seen.until = Some(now + (FIRST_WAIT * 2u32.pow(seen.waits.min(5))).min(LONGEST_WAIT));
-            seen.waits += 1;
-        }
+        self.tries.failed(client, now);
         self.wrong += 1;
         if self.wrong >= TRIES {
             self.renew(now);
@@ -121,29 +86,15 @@ impl PinLock {
     }
 
     fn renew(&mut self, now: Instant) {
-        self.pin = fresh();
+        self.pin = fresh(LENGTH);
         self.ends = now + LIFE;
         self.wrong = 0;
     }
 }
 
-fn fresh() -> Zeroizing<String> {
-    let mut random = rand::rngs::OsRng;
-    Zeroizing::new((0..8).map(|_| char::from(ALPHABET[random.gen_range(0..ALPHABET.len())])).collect())
-}
-
-/// What a person may have typed: small letters, O for 0, I or L for 1, hyphens and blanks anywhere.
-fn normal(typed: &str) -> Zeroizing<String> {
-    let one = |c: char| match c.to_ascii_uppercase() {
-        'O' => '0',
-        'I' | 'L' => '1',
-        other => other,
-    };
-    Zeroizing::new(typed.chars().take(64).filter(|c| !c.is_whitespace() && *c != '-').map(one).collect())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::tries::HOURLY;
     use super::*;
 
     fn client(n: u8) -> IpAddr {
@@ -206,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_pin_has_forty_random_bits_and_no_letters_that_are_mistaken() {
-        let pins: std::collections::BTreeSet<String> = (0..1000).map(|_| fresh().to_string()).collect();
+        let pins: std::collections::BTreeSet<String> = (0..1000).map(|_| fresh(LENGTH).to_string()).collect();
         assert_eq!(pins.len(), 1000);
         assert!(pins.iter().all(|p| p.len() == 8 && !p.contains(['I', 'L', 'O', 'U'])));
     }

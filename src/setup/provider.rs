@@ -1,6 +1,6 @@
 //! What the page reads and asks of the node; the host and the preview each supply one.
 
-use crate::domain::{Analysis, PostRef};
+use crate::domain::{Analysis, PostRef, Role};
 use crate::status::{NodeStatus, Problem};
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
@@ -38,4 +38,7 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Enrolls with the token; returns when the hub has answered. Asked twice with one token, it does it once.
     async fn enroll(&self, token: &str) -> Result<(), Problem>;
+
+    /// Credentials for the cluster, for a user of this name and role, and how many days they hold; they cannot be taken back before.
+    fn kubeconfig(&self, name: &str, role: Role) -> Result<(String, u16), Problem>;
 }

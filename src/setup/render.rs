@@ -19,6 +19,12 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("log.html", include_str!("../../web/log.html")),
     ("log-page.html", include_str!("../../web/log-page.html")),
     ("enroll.html", include_str!("../../web/enroll.html")),
+    ("owner.html", include_str!("../../web/owner.html")),
+    ("login.html", include_str!("../../web/login.html")),
+    ("recover.html", include_str!("../../web/recover.html")),
+    ("account.html", include_str!("../../web/account.html")),
+    ("codes.html", include_str!("../../web/codes.html")),
+    ("users.html", include_str!("../../web/users.html")),
     ("problem.html", include_str!("../../web/problem.html")),
 ];
 
@@ -61,7 +67,8 @@ impl Pages {
     /// A template filled with `context`.
     pub fn text(&self, name: &str, values: Value) -> String {
         let fingerprint = self.fingerprint.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let context = context! { fingerprint, ..values };
+        // Strict templates: a page that nobody has come in to says so by having no `me`.
+        let context = context! { ..context! { fingerprint }, ..values, ..context! { me => () } };
         self.environment.get_template(name).and_then(|t| t.render(context)).unwrap_or_else(|error| {
             tracing::error!(template = name, error = format!("{error:#}"), "a page cannot be shown");
             "<p>PAG-500: this part of the page cannot be shown. Why: a fault in its template. Next: report it with the version below.</p>".to_owned()

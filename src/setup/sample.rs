@@ -1,7 +1,7 @@
 //! A small node for the page's own tests: mild posts, one of each state.
 
 use super::{Provider, TokenFacts};
-use crate::domain::{Analysis, Label, Post, PostRef, Scores};
+use crate::domain::{Analysis, Label, Post, PostRef, Role, Scores};
 use crate::status::{Component, NodeStatus, Pipeline, Problem, Step, StepState, Upstream};
 use chrono::{DateTime, Duration, Utc};
 use std::sync::Mutex;
@@ -82,6 +82,10 @@ impl Provider for SampleNode {
             "good-token" => Ok(TokenFacts { geography: "sample-land".into(), hub: "hub.example:7443".into(), expires: None, words: "amber birch cedar dune".into() }),
             _ => Err(Problem::new("ENR-101", "This is not a token", "its check digits do not fit", "copy the whole token and paste it again")),
         }
+    }
+
+    fn kubeconfig(&self, name: &str, role: Role) -> Result<(String, u16), Problem> {
+        Ok((format!("sample kubeconfig of {name}, {}", role.name()), 7))
     }
 
     async fn enroll(&self, token: &str) -> Result<(), Problem> {

@@ -24,8 +24,33 @@ const REVEALED: usize = 200;
 /// Names a session inside the process.
 pub type Id = [u8; 32];
 
+/// Whose session it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Somebody's with the PIN, on a node that nobody had claimed: it may claim it, and nothing else.
+    Claiming,
+    /// A user's, by name.
+    User(String),
+}
+
+/// What is shown in one session until its reader says that it is kept.
+pub struct Once {
+    /// Whose it is.
+    pub name: String,
+    /// Recovery codes, or a pass phrase that serves once.
+    pub secrets: Vec<Zeroizing<String>>,
+}
+
 /// One opened page.
 pub struct Session {
+    /// Whose it is.
+    pub who: Who,
+    /// Recovery codes of this session's user.
+    pub codes: Option<Once>,
+    /// The pass phrase of a user who was just added or given another.
+    pub invited: Option<Once>,
+    /// Why the last form about users was refused; shown once.
+    pub refusal: Option<Problem>,
     /// Goes into each form and comes back with it.
     pub csrf: String,
     /// Short name for the audit lines; says nothing about the cookie.
@@ -73,7 +98,7 @@ pub struct Sessions {
 
 impl Sessions {
     /// Opens a session; returns the cookie's value.
-    pub fn open(&mut self, now: Instant) -> (Zeroizing<String>, &Session) {
+    pub fn open(&mut self, who: Who, now: Instant) -> (Zeroizing<String>, Id) {
         self.all.retain(|_, s| s.lives(now));
         while self.all.len() >= ROOM {
             let Some(oldest) = self.all.iter().min_by_key(|(_, s)| s.used).map(|(id, _)| *id) else { break };
@@ -81,6 +106,10 @@ impl Sessions {
         }
         let value = Zeroizing::new(random());
         let session = Session {
+            who,
+            codes: None,
+            invited: None,
+            refusal: None,
             csrf: random(),
             label: random()[..8].to_owned(),
             revealed: Vec::new(),
@@ -90,7 +119,8 @@ impl Sessions {
             used: now,
         };
         let id = id_of(&value);
-        (value, self.all.entry(id).or_insert(session))
+        self.all.insert(id, session);
+        (value, id)
     }
 
     /// The living session of a `Cookie` header.
@@ -116,6 +146,11 @@ impl Sessions {
     pub fn close(&mut self, id: &Id) {
         self.all.remove(id);
     }
+
+    /// Ends all sessions of a person but one.
+    pub fn close_others(&mut self, who: &Who, but: &Id) {
+        self.all.retain(|id, s| s.who != *who || id == but);
+    }
 }
 
 fn id_of(value: &str) -> Id {
@@ -133,7 +168,7 @@ mod tests {
     use super::*;
 
     fn opened(sessions: &mut Sessions, now: Instant) -> String {
-        format!("other=1; {COOKIE}={}", *sessions.open(now).0)
+        format!("other=1; {COOKIE}={}", *sessions.open(Who::Claiming, now).0)
     }
 
     #[test]
@@ -171,10 +206,21 @@ mod tests {
     #[test]
     fn a_form_needs_the_value_of_its_own_session() {
         let (mut all, now) = (Sessions::default(), Instant::now());
-        let first = all.open(now).1.csrf.clone();
-        let second = all.open(now).1;
+        let mut opened = || all.open(Who::Claiming, now).1;
+        let (first, second) = (opened(), opened());
+        let first = all.all[&first].csrf.clone();
+        let second = &all.all[&second];
         assert!(!second.sent(&first) && !second.sent(""));
         assert!(second.sent(&second.csrf));
+    }
+
+    #[test]
+    fn the_other_sessions_of_a_person_end_and_those_of_others_stay() {
+        let (mut all, now) = (Sessions::default(), Instant::now());
+        let ada = Who::User("ada".into());
+        let ids: Vec<Id> = [ada.clone(), ada.clone(), Who::User("bo".into())].into_iter().map(|who| all.open(who, now).1).collect();
+        all.close_others(&ada, &ids[1]);
+        assert_eq!([0, 1, 2].map(|n| all.look(&ids[n], now).is_some()), [false, true, true]);
     }
 
     #[test]

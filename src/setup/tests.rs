@@ -1,6 +1,5 @@
 //! The page's routes behind their guard, asked as a browser would ask.
 
-use super::audit::Audit;
 use super::desk::{Desk, Told};
 use super::page::guarded;
 use super::render::Pages;
@@ -15,51 +14,104 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tower::ServiceExt;
 
-const HOST: &str = "sample.local:8443";
-const SECRET: &str = "a wholly ordinary sentence";
+pub(super) const HOST: &str = "sample.local:8443";
+pub(super) const SECRET: &str = "a wholly ordinary sentence";
 
-struct Browser {
-    desk: Arc<Desk>,
+pub(super) const PASS: &str = "four-tall-birds-whistle";
+
+/// A form's body.
+pub(super) fn form_of(fields: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+}
+
+pub(super) struct Browser {
+    pub(super) desk: Arc<Desk>,
     node: Arc<SampleNode>,
     router: Router,
     cookie: String,
     dir: tempfile::TempDir,
 }
 
-struct Answer {
-    status: StatusCode,
-    headers: axum::http::HeaderMap,
-    text: String,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: axum::http::HeaderMap,
+    pub(super) text: String,
 }
 
 impl Browser {
-    fn new(text: &str) -> Browser {
+    pub(super) fn new(text: &str) -> Browser {
         crate::telemetry::init(false);
         let node = Arc::new(SampleNode::new(vec![sample::post("1", text)]));
         let dir = tempfile::tempdir().expect("dir");
         let told = Told { addresses: vec![format!("https://{HOST}")], fingerprint: "9C:41".into(), authority: "PEM".into() };
         let pages = Pages::new("sample", "9C:41").expect("templates");
-        let audit = Audit::new(&dir.path().join("logs/audit.log"));
-        let desk = Arc::new(Desk::new(node.clone(), pages, audit, dir.path().join("setup-pin"), told));
+        let desk = Arc::new(Desk::new(node.clone(), pages, dir.path(), dir.path().join("setup-pin"), told));
         let router = guarded(&desk, &["sample.local".into()]).layer(MockConnectInfo(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 7), 4242))));
         Browser { desk, node, router, cookie: String::new(), dir }
     }
 
     /// With the PIN typed.
-    async fn opened(text: &str) -> Browser {
+    pub(super) async fn with_pin(text: &str) -> Browser {
         let mut browser = Browser::new(text);
-        let answer = browser.post("/unlock", &format!("pin={}", browser.desk.pin())).await;
+        let answer = browser.post("/unlock", &format!("pin={}", browser.pin())).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER);
         browser.keep_cookie(&answer);
         browser
     }
 
-    fn keep_cookie(&mut self, answer: &Answer) {
+    /// Claimed by its owner, who is logged in.
+    pub(super) async fn opened(text: &str) -> Browser {
+        let mut browser = Browser::with_pin(text).await;
+        let answer = browser.claim("ada", PASS, PASS).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+        browser.keep_cookie(&answer);
+        browser
+    }
+
+    pub(super) async fn claim(&self, name: &str, pass: &str, again: &str) -> Answer {
+        let csrf = self.csrf_of("/owner").await;
+        self.post("/owner", &format!("csrf={csrf}&name={name}&pass={pass}&again={again}")).await
+    }
+
+    /// Another browser at the same node, logged in as `name`.
+    pub(super) async fn beside(&self, name: &str, pass: &str) -> Result<Browser, Answer> {
+        let dir = tempfile::tempdir().expect("dir");
+        let mut other = Browser { desk: self.desk.clone(), node: self.node.clone(), router: self.router.clone(), cookie: String::new(), dir };
+        let answer = other.post("/login", &form_of(&[("name", name), ("pass", pass)])).await;
+        if answer.status != StatusCode::SEE_OTHER {
+            return Err(answer);
+        }
+        other.keep_cookie(&answer);
+        Ok(other)
+    }
+
+    /// Adds a user, who has chosen a pass phrase and is logged in.
+    pub(super) async fn with_user(&self, name: &str, role: &str) -> Browser {
+        self.post("/users/add", &format!("csrf={}&name={name}&role={role}", self.csrf().await)).await;
+        let phrase = self.phrase().await;
+        let other = self.beside(name, &phrase).await.unwrap_or_else(|a| panic!("{}", a.text));
+        let csrf = other.csrf_of("/account").await;
+        other.post("/account/pass", &form_of(&[("csrf", &csrf), ("pass", PASS), ("again", PASS)])).await;
+        other
+    }
+
+    /// The pass phrase that the list of users shows.
+    pub(super) async fn phrase(&self) -> String {
+        let page = self.get("/users").await.text;
+        let (_, rest) = page.split_once("<code id=\"phrase\">").unwrap_or_else(|| panic!("no phrase: {page}"));
+        rest.split('<').next().expect("phrase").to_owned()
+    }
+
+    pub(super) fn pin(&self) -> String {
+        self.desk.pin().expect("unclaimed")
+    }
+
+    pub(super) fn keep_cookie(&mut self, answer: &Answer) {
         let set = answer.headers[header::SET_COOKIE].to_str().expect("text");
         self.cookie = set.split(';').next().expect("cookie").to_owned();
     }
 
-    async fn send(&self, request: axum::http::request::Builder, body: &str) -> Answer {
+    pub(super) async fn send(&self, request: axum::http::request::Builder, body: &str) -> Answer {
         let request = request.header(header::COOKIE, &self.cookie).body(Body::from(body.to_owned())).expect("request");
         let answer = self.router.clone().oneshot(request).await.expect("answer");
         let (status, headers) = (answer.status(), answer.headers().clone());
@@ -69,29 +121,37 @@ impl Browser {
         Answer { status, headers, text }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(super) async fn get(&self, path: &str) -> Answer {
         self.send(Request::get(path).header(header::HOST, HOST), "").await
     }
 
-    async fn post(&self, path: &str, form: &str) -> Answer {
+    pub(super) async fn post(&self, path: &str, form: &str) -> Answer {
         self.send(self.form(path).header(header::ORIGIN, format!("https://{HOST}")), form).await
     }
 
-    fn form(&self, path: &str) -> axum::http::request::Builder {
+    pub(super) fn form(&self, path: &str) -> axum::http::request::Builder {
         Request::builder().method(Method::POST).uri(path).header(header::HOST, HOST).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
     }
 
-    async fn csrf(&self) -> String {
-        let page = self.get("/enroll").await.text;
+    pub(super) async fn csrf(&self) -> String {
+        self.csrf_of("/account").await
+    }
+
+    pub(super) async fn csrf_of(&self, path: &str) -> String {
+        let page = self.get(path).await.text;
         let (_, rest) = page.split_once("name=\"csrf\" value=\"").expect("a form");
         rest.split('"').next().expect("value").to_owned()
     }
 
-    fn audit(&self) -> String {
+    pub(super) fn audit(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("logs/audit.log")).unwrap_or_default()
     }
 
-    fn pin_file(&self) -> PathBuf {
+    pub(super) fn data(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    pub(super) fn pin_file(&self) -> PathBuf {
         self.dir.path().join("setup-pin")
     }
 }
@@ -108,10 +168,10 @@ async fn without_the_pin_every_page_leads_to_the_unlock_form_and_tells_nothing()
         let answer = browser.get(path).await;
         assert_eq!(answer.status, StatusCode::OK);
         assert!(!answer.text.contains("ordinary") && !answer.text.contains("postgres") && answer.text.contains(env!("CARGO_PKG_VERSION")));
-        assert!(!answer.text.contains(&browser.desk.pin()));
+        assert!(!answer.text.contains(&browser.pin()));
     }
-    for path in ["/posts/reveal", "/posts/mask", "/lock", "/enroll/decode", "/enroll/send", "/enroll/cancel"] {
-        assert_eq!(browser.post(path, "csrf=x&post=2024-10-04%2Frss:1&token=good-token").await.status, StatusCode::SEE_OTHER, "{path}");
+    for path in ["/posts/reveal", "/posts/mask", "/logout", "/enroll/decode", "/enroll/send", "/enroll/cancel", "/users/add", "/users/remove", "/account/pass", "/account/kubeconfig", "/owner"] {
+        assert_eq!(browser.post(path, "csrf=x&post=2024-10-04%2Frss:1&token=good-token&name=eve&role=owner&pass=x&again=x&now=x").await.status, StatusCode::SEE_OTHER, "{path}");
     }
     assert!(browser.node.sent.lock().expect("lock").is_empty());
 }
@@ -119,7 +179,7 @@ async fn without_the_pin_every_page_leads_to_the_unlock_form_and_tells_nothing()
 #[tokio::test]
 async fn the_pin_opens_once_and_the_cookie_is_bound_to_this_site() {
     let browser = Browser::new(SECRET);
-    let pin = browser.desk.pin();
+    let pin = browser.pin();
     let first = browser.post("/unlock", &format!("pin={pin}")).await;
     let cookie = first.headers[header::SET_COOKIE].to_str().expect("text");
     for part in ["__Host-antihate=", "; Path=/", "; Secure", "; HttpOnly", "; SameSite=Strict"] {
@@ -129,18 +189,18 @@ async fn the_pin_opens_once_and_the_cookie_is_bound_to_this_site() {
     assert_eq!(second.status, StatusCode::FORBIDDEN);
     assert!(second.text.contains("PAG-201") && !second.headers.contains_key(header::SET_COOKIE));
     let told = std::fs::read_to_string(browser.pin_file()).expect("PIN file");
-    assert_eq!(told.lines().next(), Some(browser.desk.pin().as_str()));
+    assert_eq!(told.lines().next(), Some(browser.pin().as_str()));
 }
 
 #[tokio::test]
 async fn five_wrong_pins_make_a_new_one_and_then_even_the_right_one_waits() {
     let browser = Browser::new(SECRET);
-    let old = browser.desk.pin();
+    let old = browser.pin();
     for _ in 0..5 {
         assert_eq!(browser.post("/unlock", "pin=0000-0000").await.status, StatusCode::FORBIDDEN);
     }
-    assert_ne!(browser.desk.pin(), old);
-    let held = browser.post("/unlock", &format!("pin={}", browser.desk.pin())).await;
+    assert_ne!(browser.pin(), old);
+    let held = browser.post("/unlock", &format!("pin={}", browser.pin())).await;
     assert_eq!(held.status, StatusCode::FORBIDDEN);
     assert!(held.text.contains("PAG-202"));
     assert_eq!(browser.audit().matches("wrong-pin").count(), 5);
@@ -149,7 +209,7 @@ async fn five_wrong_pins_make_a_new_one_and_then_even_the_right_one_waits() {
 #[tokio::test]
 async fn of_fifty_claimers_with_one_pin_one_wins() {
     let browser = Browser::new(SECRET);
-    let form = format!("pin={}", browser.desk.pin());
+    let form = format!("pin={}", browser.pin());
     let all = futures::future::join_all((0..50).map(|_| browser.post("/unlock", &form))).await;
     assert_eq!(all.iter().filter(|a| a.status == StatusCode::SEE_OTHER).count(), 1);
 }
@@ -158,7 +218,7 @@ async fn of_fifty_claimers_with_one_pin_one_wins() {
 async fn every_answer_carries_the_security_headers() {
     let browser = Browser::opened(SECRET).await;
     let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'";
-    for path in ["/", "/unlock", "/nowhere", "/assets/x/page.css", "/enroll"] {
+    for path in ["/", "/login", "/nowhere", "/assets/x/page.css", "/enroll"] {
         let headers = browser.get(path).await.headers;
         assert_eq!(headers[header::CONTENT_SECURITY_POLICY], policy, "{path}");
         assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
@@ -187,7 +247,7 @@ async fn a_form_without_its_sessions_token_changes_nothing() {
     let browser = Browser::opened(SECRET).await;
     let other = Browser::opened(SECRET).await.csrf().await;
     for csrf in ["", "x", other.as_str()] {
-        for (path, rest) in [("/posts/reveal", "post=2024-10-04%2Frss:1"), ("/posts/mask", "post=2024-10-04%2Frss:1"), ("/lock", ""), ("/enroll/decode", "token=good-token"), ("/enroll/send", ""), ("/enroll/cancel", "")] {
+        for (path, rest) in [("/posts/reveal", "post=2024-10-04%2Frss:1"), ("/posts/mask", "post=2024-10-04%2Frss:1"), ("/logout", ""), ("/users/add", "name=eve&role=owner"), ("/users/remove", "name=ada"), ("/account/pass", "now=x&pass=y&again=y"), ("/account/kubeconfig", "now=x"), ("/codes/kept", ""), ("/users/told", ""), ("/enroll/decode", "token=good-token"), ("/enroll/send", ""), ("/enroll/cancel", "")] {
             assert_eq!(browser.post(path, &format!("csrf={csrf}&{rest}")).await.status, StatusCode::FORBIDDEN, "{path}");
         }
     }
@@ -226,12 +286,11 @@ async fn a_revealed_post_stays_on_the_page_after_newer_ones_have_taken_its_place
 
 #[tokio::test]
 async fn one_session_does_not_see_what_another_has_revealed() {
-    let mut browser = Browser::opened(SECRET).await;
+    let browser = Browser::opened(SECRET).await;
     let form = format!("csrf={}&post=2024-10-04%2Frss%3A1", browser.csrf().await);
     browser.post("/posts/reveal", &form).await;
-    let second = browser.post("/unlock", &format!("pin={}", browser.desk.pin())).await;
-    browser.keep_cookie(&second);
-    assert!(!browser.get("/").await.text.contains("ordinary"));
+    let second = browser.beside("ada", PASS).await.unwrap_or_else(|a| panic!("{}", a.text));
+    assert!(!second.get("/").await.text.contains("ordinary") && browser.get("/").await.text.contains("ordinary"));
 }
 
 #[tokio::test]
@@ -306,10 +365,10 @@ async fn a_wrong_token_is_answered_with_code_cause_and_next_step() {
 }
 
 #[tokio::test]
-async fn a_locked_page_is_locked() {
+async fn who_has_gone_out_is_out() {
     let browser = Browser::opened(SECRET).await;
     let csrf = browser.csrf().await;
-    browser.post("/lock", &format!("csrf={csrf}")).await;
+    browser.post("/logout", &format!("csrf={csrf}")).await;
     assert_eq!(browser.get("/").await.status, StatusCode::SEE_OTHER);
 }
 

@@ -17,8 +17,12 @@ pub(crate) fn walk(host: &TestHost, token: &str, hub: &str) -> bool {
     std::fs::create_dir_all(&shots).expect("a folder for screenshots");
     let pin = host.data().join("run/setup-pin");
     until("the page invites", Duration::from_secs(120), || pin.exists().then_some(()));
+    let credentials = host.folder().join("owner.kubeconfig");
     let node = host.command("node").arg(here.join("node.mjs")).env("PAGE", format!("https://{}:8443", host.address)).env("PIN_FILE", pin)
-        .env("SHOTS", shots).env("TOKEN", token).env("HUB", hub).status().expect("node runs");
+        .env("SHOTS", shots).env("TOKEN", token).env("HUB", hub).env("KUBECONFIG", &credentials).status().expect("node runs");
     assert!(node.success(), "the walk found faults; they are listed above");
+    let may = host.antihate(&["kubectl", "--kubeconfig", &credentials.display().to_string(), "auth", "whoami", "-o", "json"]);
+    let told = String::from_utf8_lossy(&may.stdout).into_owned();
+    assert!(may.status.success() && told.contains("\"ada\"") && told.contains("antihate:owner"), "the page's credentials name their user: {told}");
     true
 }

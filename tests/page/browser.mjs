@@ -1,4 +1,4 @@
-// What both walks share: a browser that notes every fault, the accessibility rules, screenshots, unlocking.
+// What both walks share: a browser that notes every fault, the accessibility rules, screenshots, claiming and coming in.
 // PAGE is the page's address, PIN_FILE where root reads the PIN, SHOTS the folder of the screenshots.
 import { chromium } from "playwright-core";
 import { readFileSync } from "node:fs";
@@ -37,10 +37,45 @@ export async function shot(page, name) {
   await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
 }
 
-export async function unlock(page) {
+export const NAME = "ada";
+export const PASS = "four tall birds whistle";
+
+// Claims the node with the PIN, as its owner would; returns the recovery codes.
+export async function claim(page, name = "claim") {
   await page.goto(`${PAGE}/unlock`);
-  await page.fill("#pin", pin());
+  // Who has typed the PIN before is led on.
+  if (page.url().endsWith("/unlock")) {
+    await page.fill("#pin", pin());
+    await page.click("button.primary");
+  }
+  await page.waitForSelector("#again");
+  await accessible(page, `${name} owner`);
+  await shot(page, `${name}-owner`);
+  await page.fill("#name", NAME);
+  await page.fill("#pass", PASS);
+  await page.fill("#again", PASS);
+  await page.click("text=Claim this node");
+  await page.waitForSelector("#codes");
+  await accessible(page, `${name} codes`);
+  const codes = await page.locator("#codes code").allTextContents();
+  check(codes.length === 8, `${name}: ${codes.length} recovery codes`);
+  await page.evaluate(() => document.querySelectorAll("#codes code").forEach((c) => { c.textContent = "XXXX-XXXX-XXXX"; }));
+  await shot(page, `${name}-codes`);
+  await page.check("#kept");
+  await page.click("text=Go on");
+  await page.waitForSelector("#working");
+  return codes;
+}
+
+export async function logIn(page, name = NAME, pass = PASS) {
+  await page.goto(`${PAGE}/login`);
+  await page.fill("#name", name);
+  await page.fill("#pass", pass);
   await page.click("button.primary");
+}
+
+export async function unlock(page) {
+  await logIn(page);
   await page.waitForSelector("#working");
 }
 

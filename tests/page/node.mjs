@@ -1,8 +1,9 @@
 // The walk on a real node, begun while it comes up: preparing, healthy, posts revealed, logs read, enrolled at a hub.
-// TOKEN is an enrollment token of a hub that the node reaches; HUB the hub's address, which the page must show.
-import { PAGE, accessible, check, findings, finish, open, shot, unlock } from "./browser.mjs";
+// TOKEN is an enrollment token of a hub that the node reaches; HUB the hub's address, which the page must show; KUBECONFIG where
+// the owner's credentials are put.
+import { PAGE, PASS, accessible, check, claim, findings, finish, open, shot, unlock } from "./browser.mjs";
 
-const { TOKEN, HUB } = process.env;
+const { TOKEN, HUB, KUBECONFIG } = process.env;
 // Guards against hanging forever; no promise about time.
 const PATIENCE = { timeout: 600_000 };
 
@@ -11,7 +12,7 @@ async function comesUp() {
   await page.goto(PAGE);
   await accessible(page, "node unlock");
   await shot(page, "node-unlock");
-  await unlock(page);
+  await claim(page, "node");
   check((await page.textContent(".verdict")).trim() !== "", "node: no verdict while it is prepared");
   await accessible(page, "node preparing");
   await shot(page, "node-preparing");
@@ -35,6 +36,15 @@ async function revealsAndReads(page) {
     check((await page.locator("pre.log").count()) === 1, `node: no log lines of ${part}`);
   }
   await shot(page, "node-log");
+}
+
+// The file is fetched in the page's own session; what it holds goes to the test, which asks the API server with it.
+async function takesCredentials(page) {
+  await page.goto(`${PAGE}/account`);
+  await page.fill("#now-kube", PASS);
+  const [file] = await Promise.all([page.waitForEvent("download"), page.click("text=Download the kubeconfig")]);
+  await file.saveAs(KUBECONFIG);
+  await shot(page, "node-account");
 }
 
 async function enrolls(page) {
@@ -61,6 +71,7 @@ async function narrowDarkAndWithoutScripts() {
 try {
   const page = await comesUp();
   await revealsAndReads(page);
+  await takesCredentials(page);
   await enrolls(page);
   await narrowDarkAndWithoutScripts();
 } catch (e) {

@@ -1,7 +1,7 @@
 //! The sample node behind the walk: mild posts of our own, and the states that a node goes through.
 
 use super::payloads;
-use antihate::domain::{Analysis, Label, Post, PostRef, Scores};
+use antihate::domain::{Analysis, Label, Post, PostRef, Role, Scores};
 use antihate::setup::{Provider, TokenFacts};
 use antihate::status::{Component, NodeStatus, Pipeline, Problem, Step, StepState, Upstream};
 use chrono::{DateTime, Duration, Utc};
@@ -83,6 +83,10 @@ impl Provider for SampleNode {
         }
         let expires = Some(Utc::now() + Duration::hours(20));
         Ok(TokenFacts { geography: "sample-land".into(), hub: "hub.sample-land.example:7443".into(), expires, words: "amber birch cedar dune".into() })
+    }
+
+    fn kubeconfig(&self, name: &str, role: Role) -> Result<(String, u16), Problem> {
+        Ok((format!("sample kubeconfig of {name}, {}", role.name()), 7))
     }
 
     async fn enroll(&self, token: &str) -> Result<(), Problem> {

@@ -2,7 +2,7 @@
 // Findings are collected and printed together; the exit code says whether there were any.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { PAGE, accessible, check, finish, findings, open, pin, shot, unlock } from "./browser.mjs";
+import { NAME, PAGE, PASS, accessible, check, claim, finish, findings, logIn, open, pin, shot, unlock } from "./browser.mjs";
 
 const { NODE_DIR, BATCHES } = process.env;
 const tell = (file, text) => writeFileSync(join(NODE_DIR, file), text);
@@ -10,10 +10,19 @@ const TEXT = "The new tram line opens on Monday";
 
 async function everyState(name, options) {
   const page = await open(name, options);
-  await page.goto(PAGE);
-  await accessible(page, `${name} unlock`);
-  await shot(page, `${name}-unlock`);
+  for (const [place, form] of [["login", "#pass"], ["recover", "#code"]]) {
+    await page.goto(`${PAGE}/${place}`);
+    await page.waitForSelector(form);
+    await accessible(page, `${name} ${place}`);
+    await shot(page, `${name}-${place}`);
+  }
   await unlock(page);
+  for (const place of ["account", "users"]) {
+    await page.goto(`${PAGE}/${place}`);
+    if (place === "users") await page.locator("summary", { hasText: "Change" }).first().click();
+    await accessible(page, `${name} ${place}`);
+    await shot(page, `${name}-${place}`);
+  }
   for (const state of ["preparing", "failed", "good"]) {
     tell("state", state);
     await page.goto(PAGE);
@@ -31,8 +40,17 @@ async function everyState(name, options) {
   await page.context().close();
 }
 
-async function pinWalk() {
-  const page = await open("pin");
+// The first walk: until it is done nobody can log in.
+async function claimWalk() {
+  for (const [name, options] of [["pin", {}], ["pin dark", { colorScheme: "dark" }], ["pin 320px", { viewport: { width: 320, height: 640 } }]]) {
+    const page = await open(name, options);
+    await page.goto(PAGE);
+    check(page.url().endsWith("/unlock"), `${name}: an unclaimed node does not ask for the PIN`);
+    await accessible(page, name);
+    await shot(page, name.replace(" ", "-"));
+    await page.context().close();
+  }
+  const page = await open("claim");
   await page.goto(`${PAGE}/unlock`);
   await page.fill("#pin", "0000-0000");
   await page.click("button.primary");
@@ -47,11 +65,79 @@ async function pinWalk() {
   check(!page.url().includes("#"), "pin: it stays in the address");
   check(seen.every((url) => !url.includes(pin().slice(0, 4))), "pin: it left the browser in an address");
   await page.keyboard.press("Enter");
-  await page.waitForSelector("#working");
-  await page.click("text=Lock");
-  await page.waitForSelector("#pin");
-  await page.goto(PAGE);
-  check(page.url().endsWith("/unlock"), "pin: a locked page opens");
+  await page.waitForSelector("#again");
+  await page.fill("#name", NAME);
+  await page.fill("#pass", "short enough");
+  await page.fill("#again", "short enouhg");
+  await page.locator(".shown button").first().click();
+  check((await page.getAttribute("#pass", "type")) === "text", "claim: what is typed cannot be looked at");
+  await page.click("text=Claim this node");
+  check((await page.textContent(".problem")).includes("USR-115"), "claim: two different pass phrases are not explained");
+  check((await page.inputValue("#name")) === NAME, "claim: the name is lost");
+  await shot(page, "claim-wrong");
+  const codes = await claim(page);
+  await page.click("text=Log out");
+  await page.waitForSelector("#pass");
+  const gone = await page.goto(`${PAGE}/unlock`);
+  check(gone.status() === 404, "claim: the PIN page is still there");
+  await recoverWalk(page, codes);
+  await page.context().close();
+}
+
+// A lost pass phrase, then the old one again by another code.
+async function recoverWalk(page, codes) {
+  for (const [code, pass] of [[codes[0], "three old boats creak"], [codes[1], PASS]]) {
+    await page.goto(`${PAGE}/recover`);
+    await page.fill("#name", NAME);
+    await page.fill("#code", code.toLowerCase());
+    await page.fill("#pass", pass);
+    await page.fill("#again", pass);
+    await page.click("text=Choose it and log in");
+    await page.waitForSelector("#working");
+    await page.click("text=Log out");
+    await page.waitForSelector("#pass");
+  }
+  await logIn(page, NAME, "three old boats creak");
+  check((await page.textContent(".problem")).includes("USR-111"), "login: a wrong pass phrase is not explained");
+  await accessible(page, "login wrong");
+  await shot(page, "login-wrong");
+}
+
+async function usersWalk() {
+  const page = await open("users");
+  await unlock(page);
+  await page.click("nav >> text=Users");
+  await page.fill("#name", "bo");
+  await page.check("#add-viewer");
+  await page.click("button:text-is('Add')");
+  const phrase = await page.textContent("#phrase");
+  await accessible(page, "users told");
+  await page.evaluate(() => { document.querySelector("#phrase").textContent = "XXXX-XXXX-XXXX-XXXX"; });
+  await shot(page, "users-told");
+  await page.click("text=It is handed on");
+  check((await page.locator("#phrase").count()) === 0, "users: the pass phrase stays on the page");
+  const other = await open("viewer", { javaScriptEnabled: false, viewport: { width: 360, height: 740 } });
+  await logIn(other, "bo", phrase);
+  await other.waitForSelector("#again");
+  await shot(other, "viewer-choose");
+  await other.fill("#pass", "small grey stones roll");
+  await other.fill("#again", "small grey stones roll");
+  await other.click("text=Choose it");
+  await other.waitForSelector("#codes");
+  await other.check("#kept");
+  await other.click("text=Go on");
+  await other.waitForSelector("#working");
+  check((await other.locator("article.post").count()) > 0, "viewer: no posts");
+  check((await other.locator("text=Reveal text").count()) === 0, "viewer: a text can be revealed");
+  check((await other.locator("nav >> text=Users").count()) === 0, "viewer: sees the users");
+  await shot(other, "viewer-home");
+  await page.goto(`${PAGE}/users`);
+  await page.locator("summary", { hasText: "Change bo" }).click();
+  await page.click("text=Remove bo for good");
+  await page.waitForSelector("main:not(:has-text('Change bo'))");
+  await other.goto(PAGE);
+  check(other.url().endsWith("/login"), "users: who was removed is still in");
+  await other.context().close();
   await page.context().close();
 }
 
@@ -102,7 +188,7 @@ async function keyboardWalk() {
     if (at.what && at.what !== "BODY") check(at.seen, `keyboard: no focus mark on ${at.what}`);
     reached.add(at.what);
   }
-  for (const wanted of ["Skip to the content", "Lock", "Reveal text", "token", "Read the token"]) check(reached.has(wanted), `keyboard: ${wanted} is not reached`);
+  for (const wanted of ["Skip to the content", "Log out", "Users", "Reveal text", "token", "Read the token"]) check(reached.has(wanted), `keyboard: ${wanted} is not reached`);
   const small = await page.$$eval("button, summary, nav a, input:not([type=hidden]), textarea", (all) => all.filter((e) => e.offsetParent && (e.offsetHeight < 24 || e.offsetWidth < 24)).map((e) => e.innerText || e.id));
   check(small.length === 0, `targets under 24 px: ${small.join(", ")}`);
   await page.context().close();
@@ -175,21 +261,22 @@ async function weight() {
   page.on("response", async (r) => { if (!r.url().endsWith("/events")) bytes += (await r.body().catch(() => Buffer.alloc(0))).length; });
   await unlock(page);
   await page.waitForTimeout(500);
-  console.error(`unlock and home together: ${Math.round(bytes / 1024)} KiB before compression`);
+  console.error(`login and home together: ${Math.round(bytes / 1024)} KiB before compression`);
   check(bytes < 150 * 1024, `weight: ${bytes} bytes`);
   await page.context().close();
 }
 
 const walks = {
+  claimWalk,
   light: () => everyState("light", { colorScheme: "light" }),
   dark: () => everyState("dark", { colorScheme: "dark" }),
   narrow: () => everyState("360px", { viewport: { width: 360, height: 740 } }),
   smallest: () => everyState("320px", { viewport: { width: 320, height: 640 }, colorScheme: "dark" }),
-  pinWalk, revealWalk, keyboardWalk, withoutScripts, weight, enrollWalk, hostileWalk,
+  usersWalk, revealWalk, keyboardWalk, withoutScripts, weight, enrollWalk, hostileWalk,
 };
 const only = process.env.ONLY?.split(",");
 for (const [name, walk] of Object.entries(walks)) {
-  if (only && !only.includes(name)) continue;
+  if (only && !only.includes(name) && name !== "claimWalk") continue;
   console.error(`walk: ${name}`);
   tell("state", "good");
   tell("batch", "0");

@@ -2,7 +2,8 @@
 //!
 //! The token stays in the session on this side; no page ever holds it.
 
-use super::{Opened, foreign, unlock::Bare};
+use super::{Bare, Opened, foreign, not_for};
+use crate::domain::Right;
 use crate::setup::audit::Action;
 use crate::setup::desk::Desk;
 use crate::setup::session::Id;
@@ -31,7 +32,7 @@ pub struct Pasted {
 }
 
 /// The form in its present state: empty, or with what the token says.
-pub async fn form(State(desk): State<Arc<Desk>>, Opened(id): Opened) -> Response {
+pub async fn form(State(desk): State<Arc<Desk>>, Opened(id, me): Opened) -> Response {
     let node = view::node(&desk.provider.status().borrow(), Utc::now());
     let Some((csrf, token, problem)) = desk.with(&id, true, |s| (s.csrf.clone(), s.token.clone(), s.problem.clone())) else { return foreign(&desk) };
     let decoded = token.as_ref().map(|t| desk.provider.decode_token(t));
@@ -39,11 +40,14 @@ pub async fn form(State(desk): State<Arc<Desk>>, Opened(id): Opened) -> Response
         let expires = f.expires.map(|at| when(at, Utc::now()));
         context! { geography => f.geography, hub => f.hub, expires, words => f.words }
     });
-    desk.pages.page("enroll.html", context! { node, csrf, facts, problem, unlocked => true })
+    desk.pages.page("enroll.html", context! { node, csrf, facts, problem, me })
 }
 
 /// Decodes a pasted token; nothing is sent.
-pub async fn decode(State(desk): State<Arc<Desk>>, Opened(id): Opened, Form(form): Form<Pasted>) -> Response {
+pub async fn decode(State(desk): State<Arc<Desk>>, Opened(id, me): Opened, Form(form): Form<Pasted>) -> Response {
+    if let Some(response) = not_for(&desk, &me, Right::Enroll) {
+        return response;
+    }
     let whole = Zeroizing::new(form.token);
     let pasted: Zeroizing<String> = Zeroizing::new(whole.split_whitespace().collect());
     let decoded = desk.provider.decode_token(&pasted);
@@ -59,18 +63,19 @@ pub async fn decode(State(desk): State<Arc<Desk>>, Opened(id): Opened, Form(form
 }
 
 /// Forgets a pasted token.
-pub async fn cancel(State(desk): State<Arc<Desk>>, Opened(id): Opened, Form(form): Form<Bare>) -> Response {
+pub async fn cancel(State(desk): State<Arc<Desk>>, Opened(id, _): Opened, Form(form): Form<Bare>) -> Response {
     let kept = desk.with(&id, true, |s| s.sent(&form.csrf).then(|| (s.token, s.problem) = (None, None)));
     if kept == Some(Some(())) { back() } else { foreign(&desk) }
 }
 
 /// Sends the confirmed token to its hub.
-pub async fn send(State(desk): State<Arc<Desk>>, Opened(id): Opened, ConnectInfo(peer): ConnectInfo<SocketAddr>, Form(form): Form<Bare>) -> Response {
-    let Some(Some((token, label))) = desk.with(&id, true, |s| s.sent(&form.csrf).then(|| (s.token.clone(), s.label.clone()))) else { return foreign(&desk) };
-    let Some(token) = token else { return back() };
-    if let Err(error) = desk.audit.note(&label, peer.ip(), Action::Enroll, None) {
-        tracing::error!(%error, "the audit log cannot be written");
+pub async fn send(State(desk): State<Arc<Desk>>, Opened(id, me): Opened, ConnectInfo(peer): ConnectInfo<SocketAddr>, Form(form): Form<Bare>) -> Response {
+    let Some(Some(token)) = desk.with(&id, true, |s| s.sent(&form.csrf).then(|| s.token.clone())) else { return foreign(&desk) };
+    if let Some(response) = not_for(&desk, &me, Right::Enroll) {
+        return response;
     }
+    let Some(token) = token else { return back() };
+    desk.note_or_warn(&id, peer.ip(), Action::Enroll, None);
     let late = || Problem::new("PAG-306", "The hub has not answered yet", "no answer came within 30 s", "press the button again: asking twice does no harm");
     let outcome = tokio::time::timeout(HUB, desk.provider.enroll(&token)).await.unwrap_or_else(|_| Err(late()));
     settle(&desk, &id, outcome)

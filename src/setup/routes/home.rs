@@ -25,7 +25,7 @@ pub struct How {
 }
 
 /// The home page.
-pub async fn home(State(desk): State<Arc<Desk>>, Opened(id): Opened, Query(how): Query<How>) -> Response {
+pub async fn home(State(desk): State<Arc<Desk>>, Opened(id, _): Opened, Query(how): Query<How>) -> Response {
     let names: Vec<String> = desk.provider.status().borrow().components.iter().map(|c| c.name.clone()).collect();
     let logs = logs(&desk, &names).await;
     match desk.home(&id, how.auto.is_none()).await {
@@ -51,7 +51,7 @@ pub struct Which {
 }
 
 /// The log of one component: a page, or the bare lines for a script.
-pub async fn log(State(desk): State<Arc<Desk>>, Opened(id): Opened, headers: HeaderMap, Query(which): Query<Which>) -> Response {
+pub async fn log(State(desk): State<Arc<Desk>>, Opened(id, me): Opened, headers: HeaderMap, Query(which): Query<Which>) -> Response {
     let known = desk.provider.status().borrow().components.iter().any(|c| c.name == which.name);
     if !known {
         let problem = Problem::new("PAG-305", "There is no such part", "the node has no part of that name now", "choose one from the start page");
@@ -65,5 +65,5 @@ pub async fn log(State(desk): State<Arc<Desk>>, Opened(id): Opened, headers: Hea
     };
     let Some(csrf) = desk.with(&id, !part, |s| s.csrf.clone()) else { return foreign(&desk) };
     let page = if part { "log.html" } else { "log-page.html" };
-    desk.pages.page(page, context! { name => which.name, lines, problem, csrf, unlocked => true })
+    desk.pages.page(page, context! { name => which.name, lines, problem, me, csrf })
 }

@@ -27,7 +27,7 @@ struct Feed {
 }
 
 /// The stream of one open page; it ends with the session.
-pub async fn events(State(desk): State<Arc<Desk>>, Opened(id): Opened) -> Response {
+pub async fn events(State(desk): State<Arc<Desk>>, Opened(id, _): Opened) -> Response {
     let Ok(slot) = desk.live.clone().try_acquire_owned() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response(); // the script tries again; the page stays as it is
     };

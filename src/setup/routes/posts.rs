@@ -1,9 +1,9 @@
 //! Showing the text of one post, and hiding it again. What cannot be noted in the audit log is not shown.
 
-use super::{Opened, foreign, refused, wants_part};
-use crate::domain::Analysis;
+use super::{Opened, foreign, not_for, refused, wants_part};
+use crate::domain::{Analysis, Right};
 use crate::setup::audit::Action;
-use crate::setup::desk::Desk;
+use crate::setup::desk::{Desk, Me};
 use crate::setup::session::{Id, Session};
 use crate::setup::view;
 use crate::status::Problem;
@@ -27,31 +27,36 @@ pub struct Which {
 /// Shows one text in this session.
 pub async fn reveal(
     State(desk): State<Arc<Desk>>,
-    Opened(id): Opened,
+    Opened(id, me): Opened,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     Form(which): Form<Which>,
 ) -> Response {
-    let Some(Some(label)) = desk.with(&id, true, |s| s.sent(&which.csrf).then(|| s.label.clone())) else { return foreign(&desk) };
+    if desk.with(&id, true, |s| s.sent(&which.csrf)) != Some(true) {
+        return foreign(&desk);
+    }
+    if let Some(response) = not_for(&desk, &me, Right::Reveal) {
+        return response;
+    }
     let analysis = match find(&desk, &which.post).await {
         Ok(analysis) => analysis,
         Err(problem) => return refused(&desk, StatusCode::NOT_FOUND, &problem),
     };
-    if let Err(error) = desk.audit.note(&label, peer.ip(), Action::Reveal, Some(&analysis.post.key())) {
+    if let Err(error) = desk.note(&id, peer.ip(), Action::Reveal, Some(&analysis.post.key())) {
         tracing::error!(%error, "the audit log cannot be written");
         let problem = Problem::new("PAG-301", "The text stays masked", "that it was shown cannot be noted in the audit log", "make room on the data disk and try again");
         return refused(&desk, StatusCode::SERVICE_UNAVAILABLE, &problem);
     }
     desk.with(&id, true, |s| s.reveal(analysis.post.reference()));
-    answer(&desk, &id, &headers, &analysis)
+    answer(&desk, &id, &me, &headers, &analysis)
 }
 
 /// Masks one text again.
-pub async fn mask(State(desk): State<Arc<Desk>>, Opened(id): Opened, headers: HeaderMap, Form(which): Form<Which>) -> Response {
+pub async fn mask(State(desk): State<Arc<Desk>>, Opened(id, me): Opened, headers: HeaderMap, Form(which): Form<Which>) -> Response {
     let hide = |s: &mut Session| s.sent(&which.csrf).then(|| which.post.parse().map(|post| s.mask(&post)));
     let Some(Some(_)) = desk.with(&id, true, hide) else { return foreign(&desk) };
     match find(&desk, &which.post).await {
-        Ok(analysis) => answer(&desk, &id, &headers, &analysis),
+        Ok(analysis) => answer(&desk, &id, &me, &headers, &analysis),
         Err(_) => Redirect::to("/").into_response(), // it is masked, and its day may have been retired meanwhile
     }
 }
@@ -63,12 +68,12 @@ async fn find(desk: &Desk, reference: &str) -> Result<Analysis, Problem> {
 }
 
 /// The post alone for a script, otherwise back to its place in the list.
-fn answer(desk: &Desk, id: &Id, headers: &HeaderMap, analysis: &Analysis) -> Response {
+fn answer(desk: &Desk, id: &Id, me: &Me, headers: &HeaderMap, analysis: &Analysis) -> Response {
     let state = desk.with(id, true, |s| (s.revealed.contains(&analysis.post.reference()), s.csrf.clone()));
     let Some((revealed, csrf)) = state else { return foreign(desk) };
     let post = view::post(analysis, revealed, Utc::now());
     if wants_part(headers) {
-        return desk.pages.page("post.html", context! { post, csrf });
+        return desk.pages.page("post.html", context! { post, me, csrf });
     }
     Redirect::to(&format!("/?still#{}", post.anchor)).into_response()
 }

@@ -1,15 +1,15 @@
-//! Opening and locking the page, and what may be seen before.
+//! Opening the page of an unclaimed node with the PIN, and what may be seen before anybody came in.
 
-use super::{Opened, foreign, wants_part};
-use crate::setup::audit::Action;
+use super::{admitted, nowhere, wants_part};
+use crate::setup::audit::{Action, Deed};
 use crate::setup::desk::Desk;
 use crate::setup::pin::Verdict;
-use crate::setup::session::COOKIE;
+use crate::setup::session::Who;
 use crate::setup::view;
 use crate::status::Problem;
 use axum::Form;
 use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::Utc;
 use minijinja::context;
@@ -23,46 +23,43 @@ pub struct PinForm {
     pin: String,
 }
 
-/// What every form of an opened page carries.
-#[derive(Deserialize)]
-pub struct Bare {
-    pub(super) csrf: String,
-}
-
 /// The PIN form.
 pub async fn form(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
+    if desk.door.is_claimed() {
+        return nowhere(State(desk)).await;
+    }
     if desk.session_of(&headers).is_some() {
-        return Redirect::to("/").into_response();
+        return Redirect::to("/owner").into_response();
     }
     shown(&desk, None)
 }
 
 fn shown(desk: &Desk, problem: Option<Problem>) -> Response {
     let steps = view::preparing(&desk.provider.status().borrow(), Utc::now());
-    desk.pages.page("unlock.html", context! { steps, problem, unlocked => false })
+    desk.pages.page("unlock.html", context! { steps, problem })
 }
 
 /// One try with a PIN.
 pub async fn unlock(State(desk): State<Arc<Desk>>, ConnectInfo(peer): ConnectInfo<SocketAddr>, Form(form): Form<PinForm>) -> Response {
+    if desk.door.is_claimed() {
+        return nowhere(State(desk)).await;
+    }
     let verdict = desk.attempt(peer.ip(), &form.pin);
     if verdict != Verdict::Open {
         note_refusal(&desk, peer, verdict);
         return (StatusCode::FORBIDDEN, shown(&desk, Some(problem(verdict)))).into_response();
     }
-    let (cookie, label) = desk.open_session();
-    if let Err(error) = desk.audit.note(&label, peer.ip(), Action::Unlock, None) {
-        tracing::error!(%error, "the audit log cannot be written");
-    }
-    tracing::info!(from = %peer.ip(), session = %label, "the page was opened with the PIN");
-    let cookie = format!("{COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Strict", *cookie);
-    ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+    let (cookie, id) = desk.open_session(Who::Claiming);
+    desk.note_or_warn(&id, peer.ip(), Action::Unlock, None);
+    tracing::info!(from = %peer.ip(), "the page was opened with the PIN");
+    admitted(&cookie, "/owner")
 }
 
 fn note_refusal(desk: &Desk, peer: SocketAddr, verdict: Verdict) {
     if matches!(verdict, Verdict::Wait { .. }) {
         return; // nothing was tried
     }
-    if let Err(error) = desk.audit.note("", peer.ip(), Action::WrongPin, None) {
+    if let Err(error) = desk.audit.note(&Deed { who: "", session: "", from: peer.ip(), action: Action::WrongPin, about: None }) {
         tracing::error!(%error, "the audit log cannot be written");
     }
 }
@@ -83,16 +80,5 @@ fn problem(verdict: Verdict) -> Problem {
 pub async fn preparing(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
     let steps = view::preparing(&desk.provider.status().borrow(), Utc::now());
     let name = if wants_part(&headers) { "steps.html" } else { "preparing.html" };
-    desk.pages.page(name, context! { steps, unlocked => false })
-}
-
-/// Locks the page again.
-pub async fn lock(State(desk): State<Arc<Desk>>, Opened(id): Opened, ConnectInfo(peer): ConnectInfo<SocketAddr>, Form(form): Form<Bare>) -> Response {
-    let Some(Some(label)) = desk.with(&id, true, |s| s.sent(&form.csrf).then(|| s.label.clone())) else { return foreign(&desk) };
-    desk.close_session(&id);
-    if let Err(error) = desk.audit.note(&label, peer.ip(), Action::Lock, None) {
-        tracing::error!(%error, "the audit log cannot be written");
-    }
-    let gone = format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
-    ([(header::SET_COOKIE, gone)], Redirect::to("/unlock")).into_response()
+    desk.pages.page(name, context! { steps })
 }
