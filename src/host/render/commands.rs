@@ -59,7 +59,7 @@ fn kine(s: &Settings) -> Vec<String> {
     vec![
         format!("--endpoint={endpoint}"),
         format!("--listen-address=unix://{}", s.layout.kine_socket().display()),
-        // How often each of some eighty watches is told the newest revision although nothing happened; the API server tells its own
+        // How often each of some sixty watches is told the newest revision although nothing happened; the API server tells its own
         // clients each minute, and asks at once where it has to know. etcd does it every ten minutes.
         "--watch-progress-notify-interval=1m".into(),
         // Every write wakes who waits for changes; this looks for those of other processes, and there are none.
