@@ -27,7 +27,8 @@ impl Cluster {
     /// Marks of all objects of the kind of `example` that carry our label.
     pub async fn marks(&self, example: &ObjectRef) -> Result<Marks, ClusterError> {
         let all = ObjectRef { namespace: None, name: "*".into(), ..example.clone() };
-        let ours = ListParams::default().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1));
+        // From the API server's cache: what it has not heard of yet is found by the next pass, and the datastore is left in peace.
+        let ours = ListParams::default().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)).match_any();
         let found = self.api(&all).list_metadata(&ours).await.map_err(|e| ClusterError::of(&all, e))?;
         Ok(found.items.into_iter().map(|PartialObjectMeta::<DynamicObject> { metadata: m, .. }| ((m.namespace.clone(), m.name.clone().unwrap_or_default()), Mark::of(&m))).collect())
     }

@@ -14,12 +14,15 @@ mod secrets;
 #[cfg(test)]
 pub mod test_server;
 pub mod volumes;
+mod watches;
 pub mod workloads;
 
 pub use error::ClusterError;
 pub use marks::{Mark, Marks};
 pub use object::ObjectRef;
 pub use policies::PolicySource;
+pub use watches::Heard;
+pub use workloads::WorkloadSource;
 
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PropagationPolicy};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -59,9 +62,10 @@ impl Cluster {
         Ok(Cluster { client })
     }
 
-    /// True when the API server answers.
-    pub async fn answers(&self) -> bool {
-        self.client.apiserver_version().await.is_ok()
+    /// Whether the API server answers.
+    pub async fn answers(&self) -> Result<(), ClusterError> {
+        let what = ObjectRef { api_version: "v1".into(), kind: "version".into(), namespace: None, name: "of the server".into() };
+        self.client.apiserver_version().await.map(drop).map_err(|e| ClusterError::of(&what, e))
     }
 
     /// Server-side apply; our fields win over those of others. Also tells by what the object is known unchanged later.

@@ -3,35 +3,17 @@
 //! Three watches have no order among each other: a pod can be seen before a policy that is older. [`PolicySource::is_current`]
 //! asks the API server itself, so that nobody has to rely on luck.
 
+use super::watches::{Heard, drive};
 use super::{Cluster, ClusterError, ObjectRef};
-use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{Api, ListParams};
-use kube::runtime::reflector::{self, Store, store::Writer};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::reflector::{self, Store};
 use kube::{Resource, ResourceExt};
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
-
-/// The API server ends a watch after this; shorter than our own patience with a silent connection.
-const WATCH_SECONDS: u32 = 25;
-/// Between a watch that failed and the next try.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// What the watches said last.
-#[derive(Clone, Debug, Default)]
-pub struct Heard {
-    /// Grows with every event.
-    pub events: u64,
-    /// Grows with every failure.
-    pub failures: u64,
-    /// The last failure, in words.
-    pub trouble: String,
-}
 
 /// The cluster's pods, namespaces and policies as last heard.
 pub struct PolicySource {
@@ -49,35 +31,14 @@ impl Cluster {
         let ((pods, a), (namespaces, b), (policies, c)) = (reflector::store(), reflector::store(), reflector::store());
         let client = &self.client;
         let all = (
-            drive(a, Api::<Pod>::all(client.clone()), send.clone()),
-            drive(b, Api::<Namespace>::all(client.clone()), send.clone()),
-            drive(c, Api::<NetworkPolicy>::all(client.clone()), send),
+            drive(a, Api::<Pod>::all(client.clone()), send.clone(), |_| {}),
+            drive(b, Api::<Namespace>::all(client.clone()), send.clone(), |_| {}),
+            drive(c, Api::<NetworkPolicy>::all(client.clone()), send, |_| {}),
         );
         let driver = async move {
             futures::join!(all.0, all.1, all.2);
         };
         (PolicySource { cluster: self.clone(), pods, namespaces, policies, heard }, driver)
-    }
-}
-
-async fn drive<K>(writer: Writer<K>, api: Api<K>, heard: watch::Sender<Heard>)
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
-{
-    let lean = |object: &mut K| {
-        object.managed_fields_mut().clear();
-        object.annotations_mut().clear();
-    };
-    let events = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).modify(lean).reflect(writer);
-    let mut events = std::pin::pin!(events);
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(_) => heard.send_modify(|h| h.events += 1),
-            Err(e) => {
-                heard.send_modify(|h| (h.failures, h.trouble) = (h.failures + 1, e.to_string()));
-                tokio::time::sleep(RETRY).await;
-            }
-        }
     }
 }
 

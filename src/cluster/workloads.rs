@@ -1,10 +1,15 @@
 //! The health of workloads, read from the pods and what should run them.
 
+use super::watches::{Heard, drive};
 use super::{Cluster, ClusterError, ObjectRef};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ListParams};
+use kube::runtime::reflector::{self, Store};
+use std::future::Future;
+use std::sync::Arc;
+use tokio::sync::watch;
 
 /// One Deployment, StatefulSet or DaemonSet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,40 +35,32 @@ impl Workload {
     }
 }
 
-impl Cluster {
-    /// All workloads of the given namespaces, by namespace and name.
-    pub async fn workloads(&self, namespaces: &[&str]) -> Result<Vec<Workload>, ClusterError> {
-        // Of all namespaces at once: one question a kind, however many namespaces there are.
-        let pods = self.list::<Pod>(None).await?;
-        let mut found = Vec::new();
-        for (namespace, name, wanted, ready) in self.counts().await?.into_iter().filter(|(n, ..)| namespaces.contains(&n.as_str())) {
-            let own: Vec<&Pod> = pods.iter().filter(|p| p.metadata.namespace.as_ref() == Some(&namespace) && belongs(p, &name)).collect();
-            let restarts = own.iter().map(|p| restarts(p)).sum();
-            let reason = own.iter().find_map(|p| reason(p)).unwrap_or_default();
-            let reason = if ready >= wanted { String::new() } else if own.is_empty() { "no pod yet".into() } else { reason };
-            found.push(Workload { namespace, name, wanted, ready, restarts, reason });
-        }
-        found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        Ok(found)
-    }
+/// The cluster's workloads and pods as last heard: an idle node is asked for nothing.
+pub struct WorkloadSource {
+    pods: Store<Pod>,
+    deployments: Store<Deployment>,
+    stateful: Store<StatefulSet>,
+    daemons: Store<DaemonSet>,
+    heard: watch::Receiver<Heard>,
+}
 
-    /// Namespace, name, wanted and ready pods of all workloads.
-    async fn counts(&self) -> Result<Vec<(String, String, i32, i32)>, ClusterError> {
-        let mut all = Vec::new();
-        let mut add = |head: ObjectMeta, wanted, ready| all.push((head.namespace.unwrap_or_default(), head.name.unwrap_or_default(), wanted, ready));
-        for d in self.list::<Deployment>(None).await? {
-            let status = d.status.unwrap_or_default();
-            add(d.metadata, wanted(d.spec.replicas), status.ready_replicas.unwrap_or(0));
-        }
-        for s in self.list::<StatefulSet>(None).await? {
-            let status = s.status.unwrap_or_default();
-            add(s.metadata, wanted(s.spec.replicas), status.ready_replicas.unwrap_or(0));
-        }
-        for d in self.list::<DaemonSet>(None).await? {
-            let status = d.status.unwrap_or_default();
-            add(d.metadata, status.desired_number_scheduled, status.number_ready);
-        }
-        Ok(all)
+impl Cluster {
+    /// The source, and what drives it: the future never ends and must be polled beside.
+    pub fn watch_workloads(&self) -> (WorkloadSource, impl Future<Output = ()> + Send + use<>) {
+        let (send, heard) = watch::channel(Heard::default());
+        let ((pods, a), (deployments, b), (stateful, c), (daemons, d)) = (reflector::store(), reflector::store(), reflector::store(), reflector::store());
+        let client = &self.client;
+        let all = (
+            // How a pod is made does not matter here.
+            drive(a, Api::<Pod>::all(client.clone()), send.clone(), |pod| pod.spec = None),
+            drive(b, Api::<Deployment>::all(client.clone()), send.clone(), |_| {}),
+            drive(c, Api::<StatefulSet>::all(client.clone()), send.clone(), |_| {}),
+            drive(d, Api::<DaemonSet>::all(client.clone()), send, |_| {}),
+        );
+        let driver = async move {
+            futures::join!(all.0, all.1, all.2, all.3);
+        };
+        (WorkloadSource { pods, deployments, stateful, daemons, heard }, driver)
     }
 
     /// All of a namespace, or of all namespaces.
@@ -76,6 +73,51 @@ impl Cluster {
         let kind = K::kind(&K::DynamicType::default()).into_owned();
         let what = ObjectRef { api_version: "v1".into(), kind, namespace: namespace.map(Into::into), name: "*".into() };
         Ok(api.list(&ListParams::default()).await.map_err(|e| ClusterError::of(&what, e))?.items)
+    }
+}
+
+impl WorkloadSource {
+    /// Waits until everything was heard once.
+    pub async fn ready(&self) {
+        // The writers live in the driver, which never ends: there is no error.
+        drop((self.pods.wait_until_ready().await, self.deployments.wait_until_ready().await, self.stateful.wait_until_ready().await, self.daemons.wait_until_ready().await));
+    }
+
+    /// What the watches said; `changed` on it waits for more.
+    pub fn heard(&mut self) -> &mut watch::Receiver<Heard> {
+        &mut self.heard
+    }
+
+    /// All workloads of the given namespaces, by namespace and name.
+    pub fn workloads(&self, namespaces: &[&str]) -> Vec<Workload> {
+        let pods = self.pods.state();
+        let mut found = Vec::new();
+        for (namespace, name, wanted, ready) in self.counts().into_iter().filter(|(n, ..)| namespaces.contains(&n.as_str())) {
+            let own: Vec<&Pod> = pods.iter().map(Arc::as_ref).filter(|p| p.metadata.namespace.as_ref() == Some(&namespace) && belongs(p, &name)).collect();
+            let restarts = own.iter().map(|p| restarts(p)).sum();
+            let reason = own.iter().find_map(|p| reason(p)).unwrap_or_default();
+            let reason = if ready >= wanted { String::new() } else if own.is_empty() { "no pod yet".into() } else { reason };
+            found.push(Workload { namespace, name, wanted, ready, restarts, reason });
+        }
+        found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        found
+    }
+
+    /// Namespace, name, wanted and ready pods of all workloads.
+    fn counts(&self) -> Vec<(String, String, i32, i32)> {
+        let mut all = Vec::new();
+        let mut add = |head: &ObjectMeta, wanted, ready| all.push((head.namespace.clone().unwrap_or_default(), head.name.clone().unwrap_or_default(), wanted, ready));
+        for d in self.deployments.state() {
+            add(&d.metadata, wanted(d.spec.replicas), d.status.as_ref().and_then(|s| s.ready_replicas).unwrap_or(0));
+        }
+        for s in self.stateful.state() {
+            add(&s.metadata, wanted(s.spec.replicas), s.status.as_ref().and_then(|s| s.ready_replicas).unwrap_or(0));
+        }
+        for d in self.daemons.state() {
+            let (desired, ready) = d.status.as_ref().map_or((0, 0), |s| (s.desired_number_scheduled, s.number_ready));
+            add(&d.metadata, desired, ready);
+        }
+        all
     }
 }
 

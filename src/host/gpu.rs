@@ -5,6 +5,7 @@
 //! wrong stands in its component, and the node goes on on the processor.
 
 use super::settings::Settings;
+use super::watching::{News, news};
 use crate::cluster::Cluster;
 use crate::device::life::Life;
 use crate::device::plugin::{self, Device, Plugin, api};
@@ -53,6 +54,11 @@ impl Gpus {
     /// Those whose driver's files lie below `root`; `probe` is the program that computes, where this build carries it.
     pub fn new(root: &Path, probe: Option<&'static [u8]>) -> Gpus {
         Gpus { root: root.to_path_buf(), probe, standing: watch::channel(Standing::default()).0 }
+    }
+
+    /// That it stands otherwise.
+    pub fn news(&self) -> News {
+        news(self.standing.subscribe())
     }
 
     /// As one of the host's components; none where there is no card.

@@ -3,6 +3,7 @@
 use super::probe::{self, ProbeError, Tls};
 use super::render::commands::Component;
 use super::settings::{API_PORT, Settings};
+use super::watching::{News, news};
 use crate::process::cgroup::{self, Cgroup};
 use crate::process::supervisor::{MARK, Spec, State, Supervised};
 use crate::status::Problem;
@@ -86,6 +87,11 @@ impl Running {
     pub fn states(&self) -> Vec<(&'static str, State)> {
         let inside = self.parts.iter().map(|name| (*name, State::default()));
         self.children.iter().map(|c| (c.name(), c.state())).chain(inside).collect()
+    }
+
+    /// What is heard of each child.
+    pub fn news(&self) -> Vec<News> {
+        self.children.iter().map(|c| news(c.watch())).collect()
     }
 
     /// Ends the components `names`, the last started first; blocks.

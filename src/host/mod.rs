@@ -34,3 +34,4 @@ pub mod storage;
 pub mod survey;
 pub mod up;
 mod upkeep;
+pub mod watching;

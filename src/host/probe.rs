@@ -1,10 +1,12 @@
 //! Asks components how they are: a socket that answers, or an HTTP path that says 200.
 
 use crate::pki::rotation;
+use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -81,6 +83,9 @@ impl Credentials {
 pub struct Tls {
     credentials: Credentials,
     config: Arc<OnceLock<Arc<rustls::ClientConfig>>>,
+    /// By port: who was asked before is asked by what it gave for coming back, which spares both ends most of a handshake, and
+    /// they are all called localhost.
+    of: Arc<Mutex<BTreeMap<u16, Arc<rustls::ClientConfig>>>>,
 }
 
 impl Tls {
@@ -92,7 +97,7 @@ impl Tls {
 
     /// Reads them when it is asked first, and again until they are there: somebody else makes them.
     pub fn later(credentials: Credentials) -> Tls {
-        Tls { credentials, config: Arc::default() }
+        Tls { credentials, config: Arc::default(), of: Arc::default() }
     }
 
     fn config(&self) -> Result<Arc<rustls::ClientConfig>, ProbeError> {
@@ -103,9 +108,20 @@ impl Tls {
         Ok(self.config.get_or_init(|| made).clone())
     }
 
+    fn config_of(&self, port: u16) -> Result<Arc<rustls::ClientConfig>, ProbeError> {
+        let base = self.config()?;
+        let mut of = self.of.lock().expect("not poisoned");
+        let own = of.entry(port).or_insert_with(|| {
+            let mut own = (*base).clone();
+            own.resumption = Resumption::in_memory_sessions(1);
+            Arc::new(own)
+        });
+        Ok(own.clone())
+    }
+
     /// GET on this host's loopback; the body of a 200.
     pub async fn get(&self, port: u16, path: &str) -> Result<Vec<u8>, ProbeError> {
-        let config = self.config()?;
+        let config = self.config_of(port)?;
         let tcp = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
         let name = ServerName::try_from("localhost").expect("a valid name");
         let stream = tokio_rustls::TlsConnector::from(config).connect(name, tcp).await?;

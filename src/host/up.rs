@@ -12,6 +12,7 @@ use super::probe::{Credentials, Tls};
 use super::settings::{API_PORT, SERVICE_IP, Settings};
 use super::distribution::Distribution;
 use super::storage::keep::Keeper;
+use super::watching::News;
 use super::{check, heal, images, k3s, mesh, prepare, stop, survey};
 use crate::payload::{self, Payload};
 use crate::pki::cluster::{self, ClusterNames};
@@ -19,7 +20,7 @@ use crate::config::place::Datastore;
 use crate::pki::encryption;
 use crate::pki::joined;
 use crate::process::memory;
-use crate::status::{Component, Problem, StepState};
+use crate::status::{Problem, StepState};
 use chrono::Utc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -300,14 +301,6 @@ impl Node {
         Err(Problem::new("KUB-203", "the node does not become Ready", "the kubelet does not report it", "read `antihate logs kubelet`"))
     }
 
-    /// The stack is the first host's matter: this one is healthy when its own components are.
-    fn joined_steps(&self, well: bool) {
-        self.board.step("apply", StepState::Done, "the first host looks after the stack");
-        let state = if well { StepState::Done } else { StepState::Running { percent: None, attempt: 1 } };
-        self.board.step("healthy", state, board::JOINED);
-        self.board.change(|status| status.healthy = well);
-    }
-
     async fn wait_for(&self, keys: &Keys, name: &str, limit: Duration) -> Result<(), Problem> {
         let deadline = tokio::time::Instant::now() + limit;
         loop {
@@ -334,29 +327,8 @@ impl Node {
         .await
     }
 
-    /// Looks after the components' health until stop is asked for.
-    async fn watch(&self, keys: &Keys) -> Result<(), Problem> {
-        loop {
-            let mut all = Vec::new();
-            for (name, state) in self.states().await {
-                let asked = kubernetes::ask(&self.settings, &keys.tls, name).await;
-                let detail = match (&asked, &state.last_end) {
-                    (Ok(()), _) => String::new(),
-                    (Err(e), None) => e.to_string(),
-                    (Err(e), Some(end)) => format!("{e}; it {end}"),
-                };
-                all.push(Component { name: name.into(), place: "host".into(), healthy: asked.is_ok(), detail, restarts: state.restarts, since: Utc::now() });
-            }
-            all.push(self.policy.component());
-            all.extend(self.hosts.component());
-            let well = all.iter().all(|c| c.healthy);
-            // Without them the node works: they do not count as its parts.
-            all.extend(self.gpus.component().into_iter().chain(self.storage.component()));
-            self.board.components(true, all);
-            if !self.settings.place.is_home() {
-                self.joined_steps(well);
-            }
-            tokio::time::sleep(Duration::from_secs(2)).await;
-        }
+    /// What is heard of the children that run now.
+    pub(super) async fn children_news(&self) -> Vec<News> {
+        self.running.lock().await.as_ref().map(Running::news).unwrap_or_default()
     }
 }

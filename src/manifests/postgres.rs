@@ -1,6 +1,6 @@
 //! PostgreSQL 15: one instance with the guide's names, its settings scaled to its memory.
 
-use super::common::{ANALYZERS, OBSERVERS, STORAGE, Workload, config_map, env, env_secret, exec, headless, object, service};
+use super::common::{ANALYZERS, OBSERVERS, STORAGE, Workload, config_map, env, env_secret, exec, headless, object, service, tcp};
 use super::{Credentials, images, network};
 use crate::config::Resolved;
 use serde_json::{Value, json};
@@ -60,7 +60,8 @@ fn workload<'a>(resolved: &Resolved, depends_on: Vec<&'a Value>) -> Workload<'a>
         ports: PORTS.to_vec(),
         // Over TCP: the socket answers earlier, while the password is being renewed.
         probe: exec(&["pg_isready", "-q", "-h", "127.0.0.1", "-U", network::POSTGRES_USER, "-d", network::POSTGRES_DB]),
-        ready: None,
+        // The start was seen by then, and what answers to nobody is ended by the other question.
+        ready: Some(tcp(PORTS[0].1)),
         volumes: vec![
             ("data", Value::Null, json!({"mountPath": "/data"})),
             ("config", json!({"configMap": {"name": "postgres-config"}}), json!({"mountPath": "/etc/postgresql", "readOnly": true})),

@@ -1,7 +1,7 @@
 //! Role: keeps the applied stack as wanted.
 //!
 //! Its life: make the credentials once, then for ever: apply what the settings ask for (server-side, in order, with an
-//! inventory), prune what is no longer wanted, look at the workloads, and look for the probe post in the database.
+//! inventory), prune what is no longer wanted, hear of the workloads, and look for the probe post in the database.
 //! Applying again every half minute heals drift. It never fails and never ends by itself: what goes wrong stands
 //! in the report, with since-when, and is tried again.
 
@@ -18,7 +18,7 @@ pub use credentials::credentials;
 pub use database::store;
 pub use health::Report;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, WorkloadSource};
 use crate::config::Resolved;
 use crate::config::layout::Layout;
 use crate::manifests::{self, Group};
@@ -38,6 +38,8 @@ const FORGET: u32 = 20;
 const LOOK_SOON: Duration = Duration::from_secs(1);
 /// Between two looks at a healthy node.
 const LOOK: Duration = Duration::from_secs(5);
+/// What is heard of workloads within this is looked at together.
+const GATHER: Duration = Duration::from_millis(250);
 /// Before the next try of a failed apply.
 const RETRY: Duration = Duration::from_secs(2);
 /// The database answers within this or counts as silent.
@@ -68,7 +70,8 @@ pub async fn run(mut context: Context) {
 
 /// What is carried from one round to the next.
 struct State {
-    cluster: Option<Cluster>,
+    cluster: Cluster,
+    source: WorkloadSource,
     store: Option<Postgres>,
     groups: Vec<Group>,
     known: apply::Known,
@@ -78,17 +81,39 @@ struct State {
     applied: bool,
 }
 
+/// Connects, then works beside the watches, which never end.
 async fn keep(context: &mut Context) {
-    let mut state = State { cluster: None, store: None, groups: Vec::new(), known: apply::Known::default(), rounds: 0, apply_at: Instant::now(), attempt: 0, applied: false };
+    let cluster = connect(context).await;
+    let (source, driver) = cluster.watch_workloads();
+    let mut state = State { cluster, source, store: None, groups: Vec::new(), known: apply::Known::default(), rounds: 0, apply_at: Instant::now(), attempt: 0, applied: false };
+    tokio::select! {
+        () = driver => {}
+        () = rounds(context, &mut state) => {}
+    }
+}
+
+/// Reads the credentials until they can be read.
+async fn connect(context: &Context) -> Cluster {
+    loop {
+        match Cluster::connect(&context.kubeconfig).await {
+            Ok(cluster) => return cluster,
+            Err(e) => context.report.send_modify(|r| r.apply_failed(e.problem(), Utc::now())),
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn rounds(context: &mut Context, state: &mut State) {
     loop {
         if context.settings.has_changed().unwrap_or(false) || Instant::now() >= state.apply_at {
-            apply_round(context, &mut state).await;
+            apply_round(context, state).await;
         }
-        let healthy = look_round(context, &mut state).await;
-        let wait = if healthy { LOOK } else { LOOK_SOON };
-        let until = Instant::now() + wait;
+        let healthy = look_round(context, state).await;
+        let until = Instant::now() + if healthy { LOOK } else { LOOK_SOON };
         tokio::select! {
             () = tokio::time::sleep_until(until.min(state.apply_at.max(Instant::now()))) => {}
+            // The watches' driver never ends: there is no error.
+            _ = state.source.heard().changed() => tokio::time::sleep(GATHER).await,
             Ok(()) = context.settings.changed() => state.apply_at = Instant::now(),
         }
     }
@@ -121,31 +146,22 @@ async fn apply_round(context: &mut Context, state: &mut State) {
 
 async fn try_apply(context: &Context, state: &mut State, resolved: &Resolved, progress: &(dyn Fn(String) + Sync)) -> Result<String, Problem> {
     let credentials = credentials(&context.layout)?;
-    let cluster = match &state.cluster {
-        Some(cluster) => cluster.clone(),
-        None => Cluster::connect(&context.kubeconfig).await.map_err(|e| e.problem())?,
-    };
-    state.cluster = Some(cluster.clone());
     state.groups = manifests::render(resolved, &credentials);
     state.rounds = (state.rounds + 1) % FORGET;
     if state.rounds == 0 {
         state.known = apply::Known::default();
     }
-    let done = apply::everything(&cluster, &state.groups, &mut state.known, progress).await.map_err(|e| e.problem())?;
+    let done = apply::everything(&state.cluster, &state.groups, &mut state.known, progress).await.map_err(|e| e.problem())?;
     Ok(done.summary())
 }
 
 /// Looks at workloads and database; returns whether the node is healthy.
 async fn look_round(context: &Context, state: &mut State) -> bool {
-    let Some(cluster) = &state.cluster else { return false };
-    let namespaces = health::namespaces(&state.groups);
-    let found = match cluster.workloads(&namespaces).await {
-        Ok(found) => found,
-        Err(e) => {
-            context.report.send_modify(|r| r.blind(e.problem().what, Utc::now()));
-            return false;
-        }
-    };
+    if let Err(why) = heard(state).await {
+        context.report.send_modify(|r| r.blind(why, Utc::now()));
+        return false;
+    }
+    let found = state.source.workloads(&health::namespaces(&state.groups));
     let components = health::components(&state.groups, &found, Utc::now());
     let all_ready = state.applied && components.iter().all(|c| c.healthy);
     context.report.send_modify(|r| r.components(components, all_ready, Utc::now()));
@@ -158,10 +174,18 @@ async fn look_round(context: &Context, state: &mut State) -> bool {
     healthy
 }
 
+/// Why the workloads are not known as they are now.
+async fn heard(state: &mut State) -> Result<(), String> {
+    // A watch can be silent for long: only an answer tells that the API server is there.
+    state.cluster.answers().await.map_err(|e| e.problem().what)?;
+    tokio::time::timeout(ANSWER, state.source.ready()).await.map_err(|_| "the API server does not tell of workloads yet".to_string())?;
+    let heard = state.source.heard().borrow_and_update();
+    heard.deaf().map_or(Ok(()), |why| Err(format!("the API server does not tell of workloads: {why}")))
+}
+
 async fn look_at_database(context: &Context, state: &mut State) -> Result<health::Seen, String> {
-    let Some(cluster) = &state.cluster else { return Err("the API server was not reached yet".into()) };
     if state.store.is_none() {
-        state.store = Some(store(cluster, &context.layout).await.map_err(|p| p.what)?);
+        state.store = Some(store(&state.cluster, &context.layout).await.map_err(|p| p.what)?);
     }
     let store = state.store.as_ref().expect("just made");
     let ask = async {

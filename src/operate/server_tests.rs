@@ -64,6 +64,8 @@ async fn drift_is_healed_and_what_nobody_wants_is_pruned_and_what_is_not_ours_st
     let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kafka-config", "namespace": "antihate-system"},
         "data": {"server.properties": "changed by hand"}});
     cluster.apply(&config).await.unwrap();
+    // The server's cache, which a pass asks, hears of it a moment later.
+    tokio::time::sleep(Duration::from_millis(500)).await;
 
     let healed = knowing(&cluster, &stack(""), &mut known).await;
 

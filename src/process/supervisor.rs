@@ -97,6 +97,11 @@ impl Supervised {
         self.state.borrow().clone()
     }
 
+    /// Hears of its beginnings and ends.
+    pub fn watch(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
     /// Asks the child to end, ends it after its grace, and waits; blocks.
     pub fn stop(&mut self) {
         let Some(thread) = self.thread.take() else { return };

@@ -25,10 +25,9 @@ import (
 
 // What kine's own command has by default, where the API server could notice.
 const (
-	emulatedEtcd   = "3.6.11"
-	notifyInterval = 5 * time.Second
-	requestBytes   = 2 << 20
-	gracefulStop   = 2 * time.Second
+	emulatedEtcd = "3.6.11"
+	requestBytes = 2 << 20
+	gracefulStop = 2 * time.Second
 )
 
 // runKine serves the etcd API over SQLite on a unix socket. Kine's own command carries the clients of every other database as
@@ -37,6 +36,8 @@ func runKine() int {
 	flags := flag.NewFlagSet("kine", flag.ExitOnError)
 	endpoint := flags.String("endpoint", "", "sqlite://FILE?PARAMETERS")
 	listen := flags.String("listen-address", "", "unix://SOCKET")
+	notify := flags.Duration("watch-progress-notify-interval", 5*time.Second, "between two notes of the newest revision to each watch")
+	poll := flags.Duration("datastore-poll-interval", time.Second, "between two looks for changes that nobody told of")
 	tell := flags.Bool("version", false, "print the version and end")
 	_ = flags.Parse(os.Args[1:])
 	if *tell {
@@ -45,10 +46,10 @@ func runKine() int {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
-	return report("kine", serveKine(ctx, *endpoint, *listen))
+	return report("kine", serveKine(ctx, *endpoint, *listen, *notify, *poll))
 }
 
-func serveKine(ctx context.Context, endpoint, listen string) error {
+func serveKine(ctx context.Context, endpoint, listen string, notify, poll time.Duration) error {
 	source, isSQLite := strings.CutPrefix(endpoint, "sqlite://")
 	socket, isUnix := strings.CutPrefix(listen, "unix://")
 	if !isSQLite || !isUnix {
@@ -67,7 +68,7 @@ func serveKine(ctx context.Context, endpoint, listen string) error {
 		CompactMinRetain:     1000,
 		CompactBatchSize:     1000,
 		PollBatchSize:        500,
-		PollInterval:         time.Second,
+		PollInterval:         poll,
 	})
 	if err == nil {
 		err = backend.Start(backing)
@@ -86,7 +87,7 @@ func serveKine(ctx context.Context, endpoint, listen string) error {
 		grpc.MaxRecvMsgSize(requestBytes),
 		grpc.MaxSendMsgSize(math.MaxInt32),
 	)
-	server.New(backend, "unix", notifyInterval, emulatedEtcd).Register(serving)
+	server.New(backend, "unix", notify, emulatedEtcd).Register(serving)
 	context.AfterFunc(ctx, func() {
 		defer time.AfterFunc(gracefulStop, serving.Stop).Stop()
 		serving.GracefulStop()

@@ -32,6 +32,7 @@ import (
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
+	_ "antihate.local/kubernetes/still"
 	_ "github.com/containerd/containerd/v2/cmd/containerd/builtins"
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 	_ "k8s.io/component-base/logs/json/register"

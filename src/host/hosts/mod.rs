@@ -16,6 +16,7 @@ pub use renewal::{is_due, renew};
 
 use super::render::commands;
 use super::settings::Settings;
+use super::watching::{News, news};
 use super::{mesh, place};
 use crate::cluster::Cluster;
 use crate::config::Place;
@@ -55,6 +56,11 @@ impl Hosts {
     pub fn new(settings: &Settings) -> Hosts {
         let targets = watch::channel(targets(&settings.place)).0;
         Hosts { changed: Arc::default(), regroup: CancellationToken::new(), targets, health: watch::channel(None).0 }
+    }
+
+    /// That it stands otherwise.
+    pub fn news(&self) -> News {
+        news(self.health.subscribe())
     }
 
     /// As one of the host's components; nothing while this host is alone.

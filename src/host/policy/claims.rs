@@ -3,6 +3,7 @@
 
 use crate::host::render::node::NETWORK;
 use crate::policy::Claims;
+use crate::process::folder::Folder;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ pub struct Results {
     read: BTreeMap<String, Option<Claim>>,
     /// What files said that are gone: it holds for a pod until another file speaks of the pod or of its address.
     past: Claims,
+    /// The folder, while the kernel tells of it.
+    heard: Option<Folder>,
 }
 
 type Claim = (String, Vec<IpAddr>);
@@ -24,11 +27,28 @@ type Claim = (String, Vec<IpAddr>);
 impl Results {
     /// Nothing is read yet.
     pub fn new(folder: &Path) -> Results {
-        Results { folder: folder.to_path_buf(), read: BTreeMap::new(), past: Claims::new() }
+        Results { folder: folder.to_path_buf(), read: BTreeMap::new(), past: Claims::new(), heard: None }
     }
 
-    /// Looks for files that came or went; true when the claims changed.
+    /// Whether the kernel tells of changes; the plugins make the folder with the first pod.
+    pub fn is_heard(&self) -> bool {
+        self.heard.is_some()
+    }
+
+    /// Returns when it is worth a look; never while the kernel does not tell.
+    pub async fn changed(&mut self) {
+        let Some(folder) = &self.heard else { return std::future::pending().await };
+        if !folder.changed().await {
+            self.heard = None;
+        }
+    }
+
+    /// Looks for files that came or went; true when the claims changed. Needs a tokio runtime.
     pub fn look(&mut self) -> bool {
+        if self.heard.is_none() {
+            // Before the look, so that nothing comes between.
+            self.heard = Folder::listen(&self.folder).ok();
+        }
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let names = entries.filter_map(|e| e.file_name().into_string().ok()).filter(|n| n.starts_with(NETWORK));
         let now: BTreeMap<String, Option<Claim>> = names
@@ -86,8 +106,8 @@ mod tests {
         "cniArgs":[["K8S_POD_NAMESPACE","a"],["K8S_POD_UID","u1"]],
         "result":{"cniVersion":"1.0.0","ips":[{"address":"10.42.0.9/24","gateway":"10.42.0.1","interface":1}]}}"#;
 
-    #[test]
-    fn a_result_is_a_claim_from_when_it_is_whole_until_another_takes_its_place() {
+    #[tokio::test]
+    async fn a_result_is_a_claim_from_when_it_is_whole_until_another_takes_its_place() {
         let dir = tempfile::tempdir().unwrap();
         let mut results = Results::new(dir.path());
         let file = dir.path().join("antihate-c1-eth0");
@@ -96,7 +116,8 @@ mod tests {
         results.look();
         assert!(results.claims().is_empty());
         std::fs::write(&file, RESULT).unwrap();
-        assert!(results.look() && !results.look());
+        results.changed().await;
+        assert!(results.is_heard() && results.look() && !results.look());
         assert_eq!(results.claims()["u1"], ["10.42.0.9".parse::<IpAddr>().unwrap()]);
         std::fs::remove_file(file).unwrap();
         assert!(results.look() && results.claims().contains_key("u1"), "another's clearing up takes no pod its address");

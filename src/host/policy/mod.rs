@@ -10,6 +10,7 @@ pub mod filter;
 mod rounds;
 
 use super::settings::{POD_CIDR, Settings};
+use super::watching::{News, news};
 use crate::cluster::Cluster;
 use crate::policy::{Net, Ways};
 use crate::status::{Component, Problem};
@@ -60,6 +61,11 @@ impl Enforcer {
         let stands = tokio::time::timeout(limit, health.wait_for(|h| h.in_force)).await.is_ok();
         let late = || Problem::new("NPL-103", "network policies are not in force yet", "no pod may start before they are", "wait: it is tried again; see `antihate logs network-policy`");
         if stands { Ok(()) } else { Err(self.health.borrow().problem.clone().unwrap_or_else(late)) }
+    }
+
+    /// That it stands otherwise.
+    pub fn news(&self) -> News {
+        news(self.health.subscribe())
     }
 
     /// As one of the host's components.

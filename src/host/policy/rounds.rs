@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Between two looks for addresses that were given.
-const LOOK: Duration = Duration::from_millis(100);
+/// Between two looks for addresses that were given, where the kernel tells of them, and where it does not.
+const LOOK: Duration = Duration::from_secs(5);
+const LOOK_SOON: Duration = Duration::from_millis(100);
 /// Changes within this are taken together.
 const GATHER: Duration = Duration::from_millis(20);
 /// The same rules are written again after this: whatever touched them is undone.
@@ -81,9 +82,11 @@ impl Rounds<'_> {
     async fn wait(&mut self, limit: Duration) {
         let until = Instant::now() + limit;
         loop {
+            let look = if self.results.is_heard() { LOOK } else { LOOK_SOON };
             tokio::select! {
                 _ = self.source.heard().changed() => break,
-                () = tokio::time::sleep(LOOK.min(limit)) => if self.results.look() || Instant::now() >= until { break },
+                () = self.results.changed() => if self.results.look() { break },
+                () = tokio::time::sleep(look.min(limit)) => if self.results.look() || Instant::now() >= until { break },
             }
         }
         tokio::time::sleep(GATHER.min(limit)).await;

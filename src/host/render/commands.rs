@@ -55,10 +55,15 @@ pub fn datastore(s: &Settings) -> Component {
 fn kine(s: &Settings) -> Vec<String> {
     let db = s.layout.kubernetes().join("kine").join("state.db");
     let endpoint =
-        format!("sqlite://{}?_journal=WAL&_synchronous=FULL&cache=shared&_busy_timeout=30000&_txlock=immediate", db.display());
+        format!("sqlite://{}?_journal=WAL&_synchronous=FULL&cache=shared&_busy_timeout=30000&_txlock=immediate&_stmt_cache_size=20", db.display());
     vec![
         format!("--endpoint={endpoint}"),
         format!("--listen-address=unix://{}", s.layout.kine_socket().display()),
+        // How often each of some sixty watches is told the newest revision although nothing happened; the API server tells its own
+        // clients each minute, and asks at once where it has to know. etcd does it every ten minutes.
+        "--watch-progress-notify-interval=1m".into(),
+        // Every write wakes who waits for changes; this looks for those of other processes, and there are none.
+        "--datastore-poll-interval=10s".into(),
     ]
 }
 
@@ -162,6 +167,8 @@ fn kubelet(s: &Settings) -> Vec<String> {
         format!("--hostname-override={}", s.node),
         format!("--node-ip={}", s.node_ip),
         format!("--node-labels={}", place::labels(&s.place.pools).join(",")),
+        // What containers use is read so often. Evictions are decided on figures of their own, which are read when they are needed.
+        "--housekeeping-interval=30s".into(),
     ];
     args.extend(place::taint(&s.place.pools).map(|taint| format!("--register-with-taints={taint}")));
     args

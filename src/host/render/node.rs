@@ -129,6 +129,8 @@ netns_mounts_under_state_dir = true
 enable_unprivileged_ports = true
 enable_unprivileged_icmp = true
 cdi_spec_dirs = ["{cdi}"]
+# Otherwise every shim is asked every second for figures that the kubelet takes from the control groups itself.
+stats_collect_period = "1m"
 
 [plugins."io.containerd.cri.v1.runtime".cni]
 bin_dirs = ["{cni}"]

@@ -5,6 +5,7 @@ use super::reclaim::{self, Release};
 use crate::cluster::Cluster;
 use crate::config::Volumes;
 use crate::host::settings::Settings;
+use crate::host::watching::{News, news};
 use crate::manifests::{self, Kept};
 use crate::process::log;
 use crate::status::Component;
@@ -13,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Its name among the components and the logs.
@@ -72,6 +73,11 @@ impl Keeper {
         self.away.load(Ordering::Relaxed)
     }
 
+    /// That it stands otherwise.
+    pub fn news(&self) -> News {
+        news(self.standing.subscribe())
+    }
+
     /// As one of the host's components; none before the first look.
     pub fn component(&self) -> Option<Component> {
         component(&self.standing.borrow())
@@ -84,11 +90,12 @@ impl Keeper {
             return std::future::pending().await; // what is written lies on the first host
         }
         let ours = Arc::new(manifests::kept(&settings.layout, &sizes));
+        let cluster = OnceCell::new();
         for look in 0u32.. {
             if look % MEASURE == 0 {
                 self.measure(&settings, &ours).await;
             }
-            if let Err(why) = self.reclaim(&settings, &ours).await {
+            if let Err(why) = self.reclaim(&settings, &cluster, &ours).await {
                 tracing::warn!(why, "volumes whose claim is gone are not seen to; it is tried again");
             }
             tokio::time::sleep(LOOK).await;
@@ -107,8 +114,9 @@ impl Keeper {
         }
     }
 
-    async fn reclaim(&self, settings: &Settings, ours: &Arc<Vec<Kept>>) -> Result<(), String> {
-        let cluster = Cluster::connect(&settings.layout.admin_kubeconfig()).await.map_err(|e| e.to_string())?;
+    async fn reclaim(&self, settings: &Settings, cluster: &OnceCell<Cluster>, ours: &Arc<Vec<Kept>>) -> Result<(), String> {
+        let connect = async || Cluster::connect(&settings.layout.admin_kubeconfig()).await.map_err(|e| e.to_string());
+        let cluster = cluster.get_or_try_init(connect).await?;
         let volumes = cluster.volumes().await.map_err(|e| e.to_string())?;
         let released = reclaim::decide(&volumes, ours);
         for release in &released {
