@@ -35,7 +35,7 @@ fn a_clock_that_is_wrong_or_set_while_the_node_runs_is_followed() {
 #[ignore = "an emulated machine. `cargo test --release --test it -- --ignored --nocapture machine::systemd`"]
 fn systemd_starts_the_installed_node_with_the_host() {
     if needs_the_file() {
-        assert_eq!(Vm::new(&[]).boot("systemd", &["--timeout", "5400"]), 0);
+        assert_eq!(Vm::new(&[]).boot("systemd", &["--systemd", "--timeout", "5400"]), 0);
     }
 }
 

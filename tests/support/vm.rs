@@ -33,7 +33,9 @@ impl Vm {
         let scripts = tree.join("tests/vm");
         let mut command = Command::new(tree.join("appliance/vm"));
         command.arg("run").arg("--root").arg(self.folder.path().join("root.img")).args(options);
-        self.disks.iter().for_each(|(file, size)| drop(command.arg("--disk").arg(file).arg(size)));
+        for (file, size) in &self.disks {
+            command.arg("--disk").arg(file).arg(size);
+        }
         command.arg(scripts.join(format!("{script}.sh"))).args([self.linked("antihate", &super::antihate()), self.linked("it", &std::env::current_exe().expect("this program"))]);
         let mut child = command.arg(scripts.join("lib.sh")).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("appliance/vm starts");
         for line in BufReader::new(child.stdout.take().expect("piped")).split(b'\n').map_while(Result::ok) {

@@ -42,9 +42,11 @@ bring() {
   ip link show lan0 >/dev/null 2>&1 || { ip link add lan0 type dummy && ip addr add 192.0.2.10/24 dev lan0 && ip link set lan0 up; }
 }
 
-# start: the node, as on a host without any program. NODE is its process.
+# start: the node, as on a host without any program. NODE is its process. A program that carries nothing finds a folder `kubernetes`.
 start() {
-  env -i PATH=/nonexistent "$FILE" up --name leaf-1 </dev/null >>"$LOG" 2>&1 &
+  local given=
+  [ ! -d /carry/kubernetes ] || given=/carry/kubernetes
+  env -i PATH=/nonexistent ANTIHATE_PAYLOAD="$given" "$FILE" up --name leaf-1 </dev/null >>"$LOG" 2>&1 &
   NODE=$!
 }
 

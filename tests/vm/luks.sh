@@ -6,7 +6,7 @@
 SECRET=the-canary-that-nobody-shall-read
 
 wish() { printf '[storage]\n%s\n' "$1" >"$DATA/settings.toml"; }
-judged() { "$FILE" check --json | jq -r '.[] | select(.title == "Disk of the volumes") | .problem.code // "ok"'; }
+judged() { "$FILE" check --json --payload "$([ ! -d /carry/kubernetes ] || echo /carry/kubernetes)" | jq -r '.[] | select(.title == "Disk of the volumes") | if .verdict == "failure" then .problem.code else "ok" end'; }
 judged_as() { [ "$(judged)" = "$1" ]; }
 mounted() { grep -q " $DATA/encrypted " /proc/self/mountinfo; }
 closed() { ! mounted && [ -z "$(cat /sys/block/dm-*/dm/name 2>/dev/null)" ]; }
@@ -20,7 +20,7 @@ with open(sys.argv[1], "rb") as disk:
         last = block[-100:]
 sys.exit(1)' "$1" "$SECRET"
 }
-both_ends() { { head -c $((32 << 20)) "$1" && tail -c $((32 << 20)) "$1"; } | sha256sum; }
+both_ends() { { head -c $((4 << 20)) "$1" && tail -c $((4 << 20)) "$1"; } | sha256sum; }
 blank() { cmp -s -n $((16 << 20)) "$1" /dev/zero && tail -c $((16 << 20)) "$1" | cmp -s -n $((16 << 20)) - /dev/zero; }
 ready() { [ "$(jq .ready "$DATA/encrypted.json")" = true ]; }
 
