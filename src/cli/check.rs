@@ -8,9 +8,10 @@ use crate::device::{found, judge as judge_gpus};
 use crate::host::check::{Check, Verdict, gpus, judge};
 use crate::host::k3s::{K3s, binary};
 use crate::config::layout::Layout;
-use crate::config::{GIB, Resolved};
+use crate::config::{GIB, HostFacts, Resolved};
 use crate::files;
 use crate::host::storage::check::Disk;
+use crate::host::storage::luks::{self, Wish};
 use crate::host::storage::{self, encryption};
 use crate::host::survey;
 use crate::payload::need;
@@ -62,13 +63,31 @@ fn of_k3s(found: Result<K3s, Problem>) -> Check {
 /// The disk of the volumes: there, large enough, encrypted.
 fn disk(layout: &Layout) -> anyhow::Result<[Check; 2]> {
     let settings = config::load(&layout.data.join("settings.toml"))?;
-    let chosen = settings.storage.folder.as_deref();
-    let folder = survey::volumes_disk(layout, chosen);
-    let promised = Resolved::new(settings.clone(), survey::host_facts(layout, chosen)).sizes.volumes.total() * GIB;
-    let step = storage::decide(&storage::place(layout), chosen);
+    if let Some(checks) = Wish::of(&settings.storage).map(|wish| encrypted(layout, &settings, &wish)).transpose()?.flatten() {
+        return Ok(checks);
+    }
+    let chosen = settings.storage.place(layout);
+    let folder = survey::volumes_disk(layout, chosen.as_deref());
+    let promised = Resolved::new(settings.clone(), survey::host_facts(layout, chosen.as_deref())).sizes.volumes.total() * GIB;
+    let step = storage::decide(&storage::place(layout), chosen.as_deref());
     let free = files::free_space(&folder).unwrap_or(0);
     let disk = Disk { step, free, used: storage::check::taken(&layout.volumes()), promised, folder: folder.clone() };
     Ok([storage::check::judge(&disk), encryption::check(&encryption::read(Path::new("/"), &folder))])
+}
+
+/// The same for an encrypted disk that is not open yet: what its formatting or opening would come to. Nothing where it is open.
+fn encrypted(layout: &Layout, settings: &config::Valid, wish: &Wish) -> anyhow::Result<Option<[Check; 2]>> {
+    let facts = luks::look(layout, wish)?;
+    if facts.state == luks::State::Mounted {
+        return Ok(None);
+    }
+    let step = luks::decide(Some(wish), &facts).map(|_| storage::Step::Go);
+    let size = wish.size.or_else(|| luks::disk::size(&facts.on).ok()).unwrap_or(0);
+    let host = HostFacts { disk_bytes: size, ..survey::host_facts(layout, None) };
+    let promised = Resolved::new(settings.clone(), host).sizes.volumes.total() * GIB;
+    let at_rest = encryption::Facts { device: Some(facts.on.display().to_string()), encrypted: step.is_ok(), dm_crypt: facts.dm_crypt };
+    let disk = Disk { step, free: size, used: 0, promised, folder: facts.on };
+    Ok(Some([storage::check::judge(&disk), encryption::check(&at_rest)]))
 }
 
 fn line(check: &Check) -> String {

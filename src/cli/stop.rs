@@ -1,7 +1,7 @@
 //! `antihate stop`: ends the node, whether its host process lives or was killed.
 
 use super::{Context, DataArg};
-use crate::host::{guard, stop};
+use crate::host::{guard, stop, storage};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ impl Stop {
         }
         let _held = guard::wrest(&layout, Duration::from_secs(self.timeout))?;
         stop::leftovers(&layout)?;
+        storage::luks::close(&layout)?;
         context.say(&serde_json::json!({"stopped": true, "data": layout.data}), &format!("The node is stopped; its data stays in {}.", layout.data.display()))?;
         Ok(ExitCode::SUCCESS)
     }

@@ -13,6 +13,7 @@ use crate::host::service::Service;
 use crate::host::distribution::Distribution;
 use crate::host::k3s::binary;
 use crate::host::settings::Settings;
+use crate::host::storage::luks::Wish;
 use crate::host::{facts, guard, place, prepare, survey};
 use crate::payload::{Payload, need};
 use crate::setup::Invitation;
@@ -87,7 +88,7 @@ impl Up {
         settings.node.name = self.name.clone().or(settings.node.name);
         let home = place::load(layout)?.home().map(String::from);
         let settings = config::Valid::check(settings)?;
-        let facts = survey::host_facts(layout, settings.storage.folder.as_deref());
+        let facts = survey::host_facts(layout, settings.storage.place(layout).as_deref());
         Ok(Resolved { home, ..Resolved::new(settings, facts) })
     }
 
@@ -106,7 +107,8 @@ impl Up {
             cgroups: facts::cgroups(),
             restrict_oom: !facts::has_capability(&status, facts::SYS_RESOURCE),
             resolvers: wanted.host.resolvers.clone(),
-            storage: wanted.settings.storage.folder.clone(),
+            storage: wanted.settings.storage.place(&layout),
+            encrypt: Wish::of(&wanted.settings.storage),
             layout,
         })
     }

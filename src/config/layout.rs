@@ -64,6 +64,11 @@ impl Layout {
         self.data.join("volumes")
     }
 
+    /// Where an encrypted disk is mounted that takes the volumes.
+    pub fn encrypted(&self) -> PathBuf {
+        self.data.join("encrypted")
+    }
+
     /// Log of one component.
     pub fn log(&self, component: &str) -> PathBuf {
         self.data.join("logs").join(format!("{component}.log"))

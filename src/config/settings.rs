@@ -1,5 +1,6 @@
 //! `settings.toml` as it is written: every field has a default, unknown fields are refused.
 
+use super::layout::Layout;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use url::Url;
@@ -61,6 +62,18 @@ pub struct Storage {
     /// Folder on the disk that takes the volumes (posts, queue, metrics, imports), such as `/srv/disk`; an absolute path. Default: the
     /// data root. It is chosen before the first start; later the volumes have to be moved by hand.
     pub folder: Option<PathBuf>,
+    /// An empty disk or partition, such as `/dev/sdb`, that takes the volumes encrypted (LUKS2); or a file that is made for them on a
+    /// disk that is mounted. Instead of `folder`; chosen before the first start. Nothing that holds data is ever formatted.
+    pub encrypt: Option<PathBuf>,
+    /// Size of that file, GiB; only where `encrypt` names a file.
+    pub encrypt_gib: Option<u32>,
+}
+
+impl Storage {
+    /// The folder that takes the volumes, if it is not the data root: as set, or where the encrypted disk is mounted.
+    pub fn place(&self, layout: &Layout) -> Option<PathBuf> {
+        self.encrypt.as_ref().map(|_| layout.encrypted()).or_else(|| self.folder.clone())
+    }
 }
 
 /// What is observed.

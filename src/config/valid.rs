@@ -1,6 +1,6 @@
 //! Checked settings: what stands here can be rendered and run.
 
-use super::settings::Settings;
+use super::settings::{Settings, Storage};
 use crate::status::Problem;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -64,6 +64,7 @@ impl Valid {
         if let Some(folder) = &settings.storage.folder {
             check_folder(folder)?;
         }
+        check_encryption(&settings.storage)?;
         check_range("CFG-106", "retention_days", settings.retention_days, 1, 3650)?;
         check_range("CFG-106", "sources.poll_seconds", settings.sources.poll_seconds, 1, 86_400)?;
         check_range("CFG-106", "analyzer.batch_size", settings.analyzer.batch_size, 1, 1024)?;
@@ -124,6 +125,24 @@ fn check_folder(folder: &Path) -> Result<(), Problem> {
     good.then_some(()).ok_or_else(|| {
         Problem::new("CFG-111", format!("storage.folder {} is not usable", folder.display()), "it must be an absolute path without `..`, and not / itself", "Name the folder where the disk is mounted, such as /srv/disk.")
     })
+}
+
+/// A disk, or a file with a size; a file that cannot hold the least volumes is refused when the disk is judged.
+fn check_encryption(storage: &Storage) -> Result<(), Problem> {
+    let wrong = |cause: &str, next: &str| Err(Problem::new("CFG-112", "storage.encrypt is not usable", cause, next));
+    let Some(on) = &storage.encrypt else {
+        return if storage.encrypt_gib.is_none() { Ok(()) } else { wrong("storage.encrypt_gib gives a size and nothing names the file", "Name the file as storage.encrypt, or remove the line.") };
+    };
+    if !on.is_absolute() || on.components().any(|c| c == std::path::Component::ParentDir) || on.file_name().is_none() {
+        return wrong("it must be an absolute path without `..`", "Name an empty disk, such as /dev/sdb, or a file that is to be made.");
+    }
+    match (storage.folder.is_some(), on.starts_with("/dev"), storage.encrypt_gib) {
+        (true, ..) => wrong("storage.folder is set, too", "Keep one of the two: an encrypted disk is mounted by the node itself."),
+        (_, true, Some(_)) => wrong("a disk has its own size", "Remove storage.encrypt_gib, which is for a file."),
+        (_, false, None) => wrong("it names a file without a size", "Give the size as storage.encrypt_gib, such as 100."),
+        (_, false, Some(gib)) => check_range("CFG-112", "storage.encrypt_gib", gib, 8, 1 << 20),
+        _ => Ok(()),
+    }
 }
 
 fn check_range(code: &str, field: &str, value: u32, low: u32, high: u32) -> Result<(), Problem> {

@@ -45,6 +45,13 @@ fn each_fault_has_its_own_code() {
         ("[analyzer]\nmax_sequence_length = 4096", "CFG-106"),
         ("[sources]\nhashtags = [\"a b\"]", "CFG-107"),
         ("languages = [\"english\"]", "CFG-108"),
+        ("[storage]\nencrypt = \"sdb\"", "CFG-112"),
+        ("[storage]\nencrypt = \"/srv/../dev/sdb\"", "CFG-112"),
+        ("[storage]\nencrypt = \"/dev/sdb\"\nfolder = \"/srv/disk\"", "CFG-112"),
+        ("[storage]\nencrypt = \"/dev/sdb\"\nencrypt_gib = 8", "CFG-112"),
+        ("[storage]\nencrypt = \"/srv/disk/v\"", "CFG-112"),
+        ("[storage]\nencrypt = \"/srv/disk/v\"\nencrypt_gib = 7", "CFG-112"),
+        ("[storage]\nencrypt_gib = 8", "CFG-112"),
     ] {
         assert_eq!(code(text), want, "{text}");
     }

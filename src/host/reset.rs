@@ -22,8 +22,8 @@ const TABLES: [(&str, &str); 6] =
 /// Where containerd keeps a folder for each sandbox, below its root.
 const SANDBOXES: &str = "io.containerd.grpc.v1.cri/sandboxes";
 /// What a data root holds; a folder with something else in it is not ours to remove.
-const OURS: [&str; 16] = [
-    "cluster", "store", "current", "models", "pki", "kubernetes", "volumes", "logs", "identity", "lock", "run", "node.db", "secrets", "settings.toml", "trust", "journal",
+const OURS: [&str; 17] = [
+    "cluster", "encrypted", "store", "current", "models", "pki", "kubernetes", "volumes", "logs", "identity", "lock", "run", "node.db", "secrets", "settings.toml", "trust", "journal",
 ];
 
 /// True when every name in the data root is one that a node makes there (or one of its own files beside them).
@@ -45,6 +45,7 @@ pub fn everything(layout: &Layout) -> Result<(), Problem> {
     elsewhere(layout);
     // Before the link to it goes with the data root.
     elsewhere_on_disk.iter().try_for_each(|folder| remove(folder))?;
+    storage::luks::erase(layout)?;
     for folder in [&layout.run, &layout.data] {
         if let Some(point) = mounts::unmount_below(folder).first().filter(|p| *p != folder) {
             return Err(Problem::new("RST-102", "a mount stays", point.display().to_string(), "restart this host, then reset again"));

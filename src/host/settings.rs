@@ -4,6 +4,7 @@ use crate::config::Place;
 use super::distribution::Distribution;
 use crate::config::layout::Layout;
 pub use crate::manifests::network::{DNS_IP, POD_CIDR, SERVICE_CIDR};
+use super::storage::luks::Wish;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -43,6 +44,8 @@ pub struct Settings {
     pub resolvers: Vec<std::net::IpAddr>,
     /// The folder that was chosen for the volumes, if it is not the data root.
     pub storage: Option<PathBuf>,
+    /// The disk or file that takes them encrypted, and its size where it is a file.
+    pub encrypt: Option<Wish>,
 }
 
 /// Port of the API server.

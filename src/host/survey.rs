@@ -45,6 +45,12 @@ fn filesystems(text: &str) -> Vec<String> {
     text.lines().filter_map(|l| l.split_whitespace().last()).map(String::from).collect()
 }
 
+/// Asks the kernel for a file system, which makes it load a module that it has and did not need yet. Nothing is mounted: an overlay
+/// that names no layers is refused.
+fn awaken_overlay() {
+    let _ = nix::mount::mount(None::<&str>, "/", Some("overlay"), nix::mount::MsFlags::empty(), None::<&str>);
+}
+
 /// Waits until the node's ports are free, at most `limit`. Processes that are ended close their ports a little later: one that a
 /// killed parent took along has lost its environment, by which it would be found, before it closes its files.
 pub fn await_free_ports(limit: Duration) {
@@ -70,6 +76,7 @@ fn writable(path: &Path) -> bool {
 
 /// Reads what the preflights judge. `need`: bytes of what is not unpacked yet. `address`: given by the operator.
 pub fn facts(layout: &Layout, need: u64, address: bool) -> Facts {
+    awaken_overlay();
     let (status, memory) = (read("/proc/self/status"), read("/proc/meminfo"));
     let files = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).map(|(_, hard)| hard).unwrap_or(0);
     let spaces = ["net", "mnt", "pid"].iter().all(|n| Path::new("/proc/self/ns").join(n).exists());

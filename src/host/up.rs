@@ -12,6 +12,7 @@ use super::probe::{Credentials, Tls};
 use super::settings::{API_PORT, SERVICE_IP, Settings};
 use super::distribution::Distribution;
 use super::storage::keep::Keeper;
+use super::storage::luks;
 use super::watching::News;
 use super::{check, heal, images, k3s, mesh, prepare, stop, survey};
 use crate::payload::{self, Payload};
@@ -99,14 +100,16 @@ impl Node {
             }
             result = self.bring_up() => result,
         };
-        let settings = self.settings.clone();
+        let (settings, for_good) = (self.settings.clone(), self.stop.is_cancelled());
         let running = self.running.lock().await.take();
         let ended = tokio::task::spawn_blocking(move || {
             if pods_go_on {
                 stop::components(running);
                 return Ok(());
             }
-            stop::all(&settings, running)
+            stop::all(&settings, running)?;
+            // One that starts again at once finds its volumes open.
+            if for_good { luks::close(&settings.layout) } else { Ok(()) }
         })
         .await;
         brought.and(ended.unwrap_or_else(|e| Err(Problem::new("STP-103", "stopping broke off", e.to_string(), "run `antihate stop`"))))
@@ -114,11 +117,15 @@ impl Node {
 
     async fn bring_up(&self) -> Result<(), Problem> {
         let prepared = self.until_done("prepare", || self.prepare()).await?;
+        let unpacked = self.until_done("unpack", || self.unpack(&prepared)).await?;
+        if self.settings.encrypt.is_some() {
+            // With programs that have to be unpacked first.
+            self.until_done("prepare", || self.encrypted_volumes(&unpacked)).await?;
+        }
         if self.storage.was_missed() {
             self.again.cancel();
             return Ok(());
         }
-        let unpacked = self.until_done("unpack", || self.unpack(&prepared)).await?;
         let keys = self.until_done("keys", || self.keys(&unpacked)).await?;
         self.keyed.cancel();
         if self.settings.place.datastore == Datastore::Moving {
@@ -182,7 +189,11 @@ impl Node {
             let s = &node.settings;
             check::clock(Utc::now(), survey::built()).problem.map_or(Ok(()), Err)?;
             prepare::folders(s)?;
-            prepare::volumes(s).inspect_err(|_| node.storage.missed())?;
+            // Before anything is unpacked: a disk that will not do is told of at once.
+            luks::judge(&s.layout, s.encrypt.as_ref())?;
+            if s.encrypt.is_none() {
+                prepare::volumes(s).inspect_err(|_| node.storage.missed())?;
+            }
             let ended = prepare::leftovers(&s.layout)?;
             let healed = heal::at_start(&s.layout)?;
             prepare::control_groups(s)?;
@@ -192,6 +203,19 @@ impl Node {
             let ended = (ended > 0).then(|| format!("{ended} processes of an earlier run ended"));
             node.running("prepare", None, ended.into_iter().chain(healed).collect::<Vec<_>>().join("; "));
             Ok(Prepared)
+        })
+        .await
+    }
+
+    /// The encrypted disk, opened, with the volumes on it. Everything was sized by another disk until then: the process begins anew.
+    async fn encrypted_volumes(&self, _: &Unpacked) -> Result<(), Problem> {
+        self.blocking(|node| {
+            let s = &node.settings;
+            let wish = s.encrypt.as_ref().expect("a disk was named");
+            if luks::ensure(&s.layout, wish).inspect_err(|_| node.storage.missed())? {
+                node.storage.missed();
+            }
+            prepare::volumes(s)
         })
         .await
     }

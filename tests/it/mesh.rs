@@ -13,17 +13,19 @@ use antihate::process::supervisor::{Spec, Supervised};
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Guards against hanging forever; no promise about time.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
 /// How long one packet is waited for.
 const BREATH: Duration = Duration::from_millis(300);
 /// Silence is believed after so many packets.
 const TRIES: usize = 4;
+/// What goes through one connection, bytes.
+const STREAM: usize = 8 << 20;
 /// What is looked for on the segment.
 const MARKER: &[u8] = b"antihate-plain-text-marker";
 
@@ -67,7 +69,7 @@ fn silent(from: &UdpSocket, to: &UdpSocket) -> bool {
     (0..TRIES).all(|_| seen(from, to).is_none())
 }
 
-fn ip(host: &TestHost, args: &[&str]) {
+pub fn ip(host: &TestHost, args: &[&str]) {
     let out = host.command("ip").args(args).output().expect("ip runs");
     assert!(out.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&out.stderr));
 }
@@ -129,6 +131,7 @@ impl End {
             distribution: antihate::host::distribution::Distribution::Embedded,
             resolvers: Vec::new(),
             storage: None,
+            encrypt: None,
         };
         std::fs::create_dir_all(settings.layout.pki()).expect("a folder");
         std::fs::create_dir_all(settings.layout.data.join("logs")).expect("a folder");
@@ -195,6 +198,7 @@ fn pods_of_three_hosts_reach_each_other_encrypted_through_cuts_kills_and_a_remov
     let pods: Vec<UdpSocket> = ends.iter().map(End::pod).collect();
     let mut sniffer = Sniffer::on(&switch);
     every_pair_is_encrypted(&ends, &pods, &all, &mut sniffer);
+    a_long_stream_arrives_whole(&ends);
     a_cut_link_comes_back(&ends, &pods);
     a_killed_process_comes_back(&mut ends, &pods, &all);
     what_somebody_took_away_is_made_again(&ends, &pods, &all);
@@ -222,6 +226,29 @@ fn every_pair_is_encrypted(ends: &[End], pods: &[UdpSocket], all: &[Member], sni
     let detail = ends[0].applied(all);
     assert!(detail.starts_with("2 of 2 hosts heard, encrypted"), "{detail}");
     println!("encrypted: {crossed} packets on the segment, none could be read; {detail}");
+}
+
+/// Packets as large as they get, in both directions.
+fn a_long_stream_arrives_whole(ends: &[End]) {
+    let bytes: Vec<u8> = (0..STREAM).map(|n| (n / 251) as u8).collect();
+    let listener = inside(&ends[1].host.network(), || TcpListener::bind((pod(1), 7002)).expect("the address is there"));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        let back = scope.spawn(|| {
+            let (mut socket, from) = listener.accept().expect("a connection");
+            let mut all = vec![0; STREAM];
+            socket.read_exact(&mut all).expect("all of it");
+            socket.write_all(&all).expect("sent back");
+            from.ip()
+        });
+        let mut socket = inside(&ends[0].host.network(), || TcpStream::connect((pod(1), 7002)).expect("it is heard"));
+        socket.write_all(&bytes).expect("sent");
+        let mut all = vec![0; STREAM];
+        socket.read_exact(&mut all).expect("all of it back");
+        assert!(all == bytes, "what came back is what was sent");
+        assert_eq!(back.join().expect("no panic"), mesh_address(0));
+    });
+    println!("stream: {} MiB there and back in {:.1} s", STREAM >> 20, begun.elapsed().as_secs_f64());
 }
 
 fn a_cut_link_comes_back(ends: &[End], pods: &[UdpSocket]) {
@@ -292,7 +319,7 @@ fn nothing_is_left(ends: &mut [End]) {
 }
 
 /// A host with the rules in force and one thing that looks like a pod: a namespace behind a link called `veth...`.
-fn with_a_pod(switch: &Switch) -> (TestHost, TestHost, Ways) {
+pub fn with_a_pod(switch: &Switch) -> (TestHost, TestHost, Ways) {
     let (host, pod) = (switch.host(), switch.host());
     let ways = Ways { cluster: vec!["10.42.0.0/16".parse().expect("a block")], mesh: "ah-mesh".into() };
     // The pod's link to the segment is of no use here.

@@ -2,6 +2,7 @@
 
 use crate::support::testhost::{Switch, TestHost};
 use crate::support::{needs_the_file, said, until};
+use antihate::host::storage::encryption;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -95,6 +96,34 @@ fn settings_with_a_fault_and_a_second_host_process_are_refused() {
     fs2::FileExt::lock_exclusive(&held).expect("held");
     refused(&up(&host), "PRE-105");
     untouched(&host);
+}
+
+#[test]
+fn a_file_that_holds_something_is_never_encrypted_nor_is_anything_where_the_kernel_cannot() {
+    if !needs_the_file() {
+        return;
+    }
+    let switch = Switch::new();
+    let host = switch.host();
+    let letters = host.folder().join("letters");
+    std::fs::create_dir_all(host.data()).expect("a data root");
+    std::fs::write(&letters, "mine").expect("written");
+    // Large enough for volumes, so that its content is what counts.
+    std::fs::File::options().write(true).open(&letters).and_then(|f| f.set_len(9 << 30)).expect("a large file");
+    std::fs::write(host.data().join("settings.toml"), format!("[storage]\nencrypt = {:?}\nencrypt_gib = 9\n", letters.display())).expect("written");
+    let code = if encryption::has_dm_crypt(std::path::Path::new("/")) { "STG-112" } else { "STG-110" };
+    let checks: serde_json::Value = serde_json::from_slice(&host.antihate(&["check", "--json"]).stdout).expect("JSON");
+    let disk = checks.as_array().expect("a list").iter().find(|c| c["title"] == "Disk of the volumes").expect("it is judged");
+    assert_eq!((&disk["verdict"], &disk["problem"]["code"]), (&"failure".into(), &code.into()), "{disk}");
+    let mut node = host.start_antihate(&["up", "--node-ip", &host.address], "up.log");
+    let summary = || serde_json::from_slice::<serde_json::Value>(&host.antihate(&["status", "--json"]).stdout).ok()?["summary"].as_str().map(str::to_owned);
+    let told = until("the node says why it waits", Duration::from_secs(120), || summary().filter(|s| s.contains(code)));
+    println!("{told}");
+    drop(host.antihate(&["stop"]));
+    drop(node.wait());
+    let head = std::process::Command::new("head").args(["-c", "5"]).arg(&letters).output().expect("head");
+    assert_eq!(head.stdout, b"mine\0", "the file is as it was");
+    assert!(!host.data().join("secrets/volumes.key").exists() && !host.data().join("current").exists(), "nothing was made");
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod gpu;
 pub mod pods;
 pub mod servers;
 pub mod testhost;
+pub mod vm;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -16,7 +16,7 @@ DNS = bytes.fromhex("abcd01000001000000000000") + b"\x0akubernetes\x07default\x0
 
 
 def begin(address, port, protocol):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if protocol == "UDP" else socket.SOCK_STREAM)
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if protocol == "UDP" else socket.SOCK_STREAM, socket.IPPROTO_SCTP if protocol == "SCTP" else 0)
     s.setblocking(False)
     code = s.connect_ex((address, port))
     if protocol == "UDP":

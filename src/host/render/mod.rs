@@ -48,6 +48,7 @@ mod tests {
             kernel_protected: false,
             resolvers: vec!["192.0.2.53".parse().unwrap()],
             storage: None,
+            encrypt: None,
         }
     }
 

@@ -49,7 +49,7 @@ pub fn sentence(facts: &Facts) -> String {
 
 /// As a check of the host.
 pub fn check(facts: &Facts) -> Check {
-    let how = "Before the first start: `cryptsetup luksFormat` a disk, open it, make a file system on it, mount it, and name it as storage.folder in settings.toml.";
+    let how = "Before the first start: name an empty disk as storage.encrypt in settings.toml; the node formats, opens and closes it.";
     let problem = match judge(facts) {
         AtRest::Encrypted => None,
         AtRest::Possible => Some(Problem::new("CHK-119", "posts will lie on the disk in the clear", sentence(facts), how)),
@@ -65,11 +65,15 @@ pub fn read(root: &Path, path: &Path) -> Facts {
     let block = root.join("sys/dev/block");
     let device = device_of(&path, &text("proc/self/mountinfo")).and_then(|number| std::fs::canonicalize(block.join(number)).ok());
     let name = device.as_ref().and_then(|d| Some(d.file_name()?.to_string_lossy().into_owned()));
-    let release = text("proc/sys/kernel/osrelease");
+    Facts { encrypted: device.is_some_and(|d| is_luks(&d, 0)), device: name, dm_crypt: has_dm_crypt(root) }
+}
+
+/// The kernel below `root` has dm-crypt, or a module of it that it can load.
+pub fn has_dm_crypt(root: &Path) -> bool {
+    let release = std::fs::read_to_string(root.join("proc/sys/kernel/osrelease")).unwrap_or_default();
     let modules = root.join("lib/modules").join(release.trim());
     let listed = |file: &str| std::fs::read_to_string(modules.join(file)).is_ok_and(|t| t.contains("/dm-crypt.ko"));
-    let dm_crypt = root.join("sys/module/dm_crypt").exists() || listed("modules.dep") || listed("modules.builtin");
-    Facts { encrypted: device.is_some_and(|d| is_luks(&d, 0)), device: name, dm_crypt }
+    root.join("sys/module/dm_crypt").exists() || listed("modules.dep") || listed("modules.builtin")
 }
 
 /// Number `major:minor` of the device whose mount holds `path`: the longest mount point that leads to it.

@@ -7,6 +7,7 @@
 pub mod check;
 pub mod encryption;
 pub mod keep;
+pub mod luks;
 pub mod reclaim;
 
 use crate::config::layout::Layout;
@@ -103,6 +104,9 @@ fn mark(layout: &Layout) -> Vec<u8> {
 
 /// The folder on another disk that a reset has to remove, too. Refuses while that disk is not there: its posts would stay.
 pub fn elsewhere(layout: &Layout) -> Result<Option<PathBuf>, Problem> {
+    if luks::Record::load(layout)?.is_some() {
+        return Ok(None); // it is emptied as a whole, even while it is closed
+    }
     match place(layout) {
         Place::Link(target, true) => Ok(Some(target)),
         Place::Link(target, false) => Err(Problem::new(
