@@ -104,8 +104,9 @@ impl NodeCmd {
                 context.say(&serde_json::json!({"undrained": name}), &format!("Pods may come to {name} again."))?;
             }
             Sub::Remove { name, force, timeout } => {
-                super::block_on(leave::remove(&layout, &name, force, Duration::from_secs(timeout), &|step| eprintln!("{step}")))??;
-                context.say(&serde_json::json!({"removed": name}), &format!("{name} does not belong to the cluster any more. On that host, `antihate reset` takes the rest off."))?;
+                let was = super::block_on(leave::remove(&layout, &name, force, Duration::from_secs(timeout), &|step| eprintln!("{step}")))??;
+                let keys = if was.control { " It ran a control plane and so held the cluster's own keys: if it may be in other hands, call `antihate rotate-authority` and `antihate rotate-secrets`." } else { " The API servers turn its certificates away within half a minute." };
+                context.say(&serde_json::json!({"removed": name, "held_cluster_keys": was.control}), &format!("{name} does not belong to the cluster any more. On that host, `antihate reset` takes the rest off.{keys}"))?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -20,14 +20,19 @@ pub struct NodeSeen {
     pub schedulable: bool,
     /// Version of its kubelet.
     pub version: String,
+    /// What its host reports of its keys, see [`Cluster::report_keys`].
+    pub keys: Option<String>,
 }
+
+/// Under it a host reports what keys it holds.
+const KEYS: &str = "antihate.io/keys";
 
 fn seen(node: &Node) -> NodeSeen {
     let status = node.status.clone().unwrap_or_default();
     let address = status.addresses.iter().flatten().find(|a| a.type_ == "InternalIP").and_then(|a| a.address.parse().ok());
     let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
     let schedulable = !node.spec.as_ref().and_then(|s| s.unschedulable).unwrap_or(false);
-    NodeSeen { name: node.name_any(), address, ready, schedulable, version: status.node_info.map(|i| i.kubelet_version).unwrap_or_default() }
+    NodeSeen { name: node.name_any(), address, ready, schedulable, version: status.node_info.map(|i| i.kubelet_version).unwrap_or_default(), keys: node.annotations().get(KEYS).cloned() }
 }
 
 fn object(name: &str) -> ObjectRef {
@@ -50,6 +55,12 @@ impl Cluster {
     /// Removes a node from the cluster; one that is gone already is fine.
     pub async fn delete_node(&self, name: &str) -> Result<(), ClusterError> {
         self.delete(&object(name)).await
+    }
+
+    /// Writes onto a node what its host reports of its keys. A kubelet may do it for its own node and for no other.
+    pub async fn report_keys(&self, name: &str, report: &str) -> Result<(), ClusterError> {
+        let change = Patch::Merge(serde_json::json!({"metadata": {"annotations": {KEYS: report}}}));
+        self.api(&object(name)).patch(name, &PatchParams::default(), &change).await.map(drop).map_err(|e| ClusterError::of(&object(name), e))
     }
 
     /// Sets labels of a node; those without a value are taken off. Others are left alone.

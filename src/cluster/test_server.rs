@@ -48,6 +48,11 @@ fn files(dir: &Path, port: u16) {
 
 /// Starts them; the client may do everything.
 pub async fn server() -> (Server, Cluster) {
+    server_with(|_, _| vec!["--authorization-mode=RBAC".into()]).await
+}
+
+/// The same with more arguments of the API server, made with its folder and port.
+pub async fn server_with(more: impl FnOnce(&Path, u16) -> Vec<String>) -> (Server, Cluster) {
     let dir = tempfile::tempdir().unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     files(dir.path(), port);
@@ -57,9 +62,10 @@ pub async fn server() -> (Server, Cluster) {
     let mut api = program("kube-apiserver", dir.path());
     api.args([
         &format!("--etcd-servers={socket}"), &format!("--secure-port={port}"), "--bind-address=127.0.0.1", "--cert-dir=certs",
-        "--token-auth-file=tokens.csv", "--authorization-mode=RBAC", "--service-cluster-ip-range=10.43.0.0/16",
+        "--token-auth-file=tokens.csv", "--service-cluster-ip-range=10.43.0.0/16",
         "--service-account-issuer=https://test", "--service-account-signing-key-file=sa.key", "--service-account-key-file=sa.pub",
     ]);
+    api.args(more(dir.path(), port));
     let mut server = Server { children: vec![kine.spawn().unwrap()], dir };
     // The API server gives up soon when nobody listens.
     while !server.dir.path().join("kine.sock").exists() {

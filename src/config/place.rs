@@ -93,12 +93,15 @@ pub struct Place {
     /// Every host of the cluster, this one too; empty for a host that is alone.
     #[serde(default)]
     pub hosts: Vec<Host>,
+    /// What removed hosts are called in certificates that have not ended yet.
+    #[serde(default)]
+    pub gone: Vec<String>,
 }
 
 impl Place {
     /// Of a host that is a cluster by itself.
     pub fn alone() -> Place {
-        Place { index: 0, control: true, pools: Pool::ALL.into(), datastore: Datastore::Kine, members: String::new(), hosts: Vec::new() }
+        Place { index: 0, control: true, pools: Pool::ALL.into(), datastore: Datastore::Kine, members: String::new(), hosts: Vec::new(), gone: Vec::new() }
     }
 
     /// Other hosts belong to the cluster.

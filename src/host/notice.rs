@@ -1,6 +1,7 @@
 //! Notices, beside everything else, what does not come up or breaks while it runs, and asks for it to be made anew.
 
 use super::heal::{self, Facts};
+use super::hosts::member;
 use super::up::Node;
 use crate::status::{NodeStatus, StepState};
 use chrono::{TimeDelta, Utc};
@@ -15,7 +16,8 @@ impl Node {
     pub(super) async fn notice(&self) {
         loop {
             tokio::time::sleep(EVERY).await;
-            let ends = self.states().await.into_iter().map(|(name, state)| (name, state.failing())).collect();
+            let ends: Vec<_> = self.states().await.into_iter().map(|(name, state)| (name, state.failing())).collect();
+            self.notice_member(&ends).await;
             let status = self.board.subscribe().borrow().clone();
             let seen = Facts { ends, imports_failed: failures(&status, "images"), ..Facts::default() };
             let (layout, suspected) = (self.settings.layout.clone(), suspected(&status));
@@ -28,6 +30,20 @@ impl Node {
                 Ok(Some(Err(problem))) => tracing::error!(code = %problem.code, cause = %problem.cause, "{}", problem.what),
                 _ => {}
             }
+        }
+    }
+
+    /// Returns while etcd's member on this host seems whole, or there is none. Pods do not need it: they go on.
+    async fn notice_member(&self, ends: &[(&'static str, u32)]) {
+        let ends = ends.iter().find(|(name, _)| *name == "etcd").map_or(0, |(_, ends)| *ends);
+        let Some(why) = member::notice(&self.settings, ends) else { return };
+        tracing::warn!(why, "etcd's member on this host is damaged: the components end, it is made anew, and they start again");
+        match member::ask_for(&self.settings.layout, &why) {
+            Ok(()) => {
+                self.hosts.regroup.cancel();
+                std::future::pending::<()>().await;
+            }
+            Err(problem) => tracing::error!(code = %problem.code, cause = %problem.cause, "{}", problem.what),
         }
     }
 }

@@ -55,6 +55,12 @@ pub async fn ask(probe: &Probe, tls: &Tls) -> Result<(), ProbeError> {
     tokio::time::timeout(LIMIT, work).await.map_err(|_| ProbeError::Late)?
 }
 
+/// The body that `http://127.0.0.1:port/path` answers.
+pub async fn plain(port: u16, path: &str) -> Result<Vec<u8>, ProbeError> {
+    let work = async { get(tokio::net::TcpStream::connect(("127.0.0.1", port)).await?, path).await };
+    tokio::time::timeout(LIMIT, work).await.map_err(|_| ProbeError::Late)?
+}
+
 /// Files that say whom to trust and who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
@@ -191,6 +197,6 @@ mod tests {
     }
 
     fn names() -> crate::pki::cluster::ClusterNames {
-        crate::pki::cluster::ClusterNames { node: "n".into(), node_ip: [10, 0, 0, 1].into(), service_ip: [10, 100, 0, 1].into(), api_port: 6443 }
+        crate::pki::cluster::ClusterNames { node: "n".into(), node_ip: [10, 0, 0, 1].into(), service_ip: [10, 100, 0, 1].into(), api_port: 6443, id: "1".into() }
     }
 }

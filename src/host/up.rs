@@ -6,7 +6,7 @@
 use super::board::{self, Board};
 use super::gpu::Gpus;
 use super::kubernetes::{self, Running};
-use super::hosts::{self, Hosts, moving};
+use super::hosts::{self, Hosts, member, moving};
 use super::policy::{Enforcer, filter};
 use super::probe::{Credentials, Tls};
 use super::settings::{API_PORT, SERVICE_IP, Settings};
@@ -18,7 +18,7 @@ use super::{check, heal, images, k3s, mesh, prepare, stop, survey};
 use crate::payload::{self, Payload};
 use crate::pki::cluster::{self, ClusterNames};
 use crate::config::place::Datastore;
-use crate::pki::encryption;
+use crate::pki::{encryption, mesh as mesh_keys};
 use crate::pki::joined;
 use crate::process::memory;
 use crate::status::{Problem, StepState};
@@ -133,6 +133,12 @@ impl Node {
             self.hosts.regroup.cancel();
             std::future::pending::<()>().await;
         }
+        if let Some(why) = member::damage(&self.settings) {
+            if self.until_done("kubernetes", || self.member_anew(&why)).await? {
+                self.hosts.regroup.cancel();
+                std::future::pending::<()>().await;
+            }
+        }
         // A new cluster, unlike one that is joined, has no pods that wait for images, and the import would take the processors from what makes the node Ready.
         // An old one starts its pods as soon as it can, so that what its runtime lost must come back beside the start.
         let layout = &self.settings.layout;
@@ -244,18 +250,25 @@ impl Node {
         Ok(())
     }
 
+    async fn member_anew(&self, why: &str) -> Result<bool, Problem> {
+        self.running("kubernetes", None, format!("etcd's member on this host is made anew: {why}"));
+        member::make_anew(&self.settings, why).await
+    }
+
     async fn keys(&self, unpacked: &Unpacked) -> Result<Keys, Problem> {
-        match &self.settings.distribution {
-            Distribution::K3s(_) => self.keys_of_k3s().await,
-            Distribution::Embedded if self.settings.place.control => self.own_keys(unpacked).await,
-            Distribution::Embedded => self.given_keys().await,
-        }
+        let keys = match &self.settings.distribution {
+            Distribution::K3s(_) => self.keys_of_k3s().await?,
+            Distribution::Embedded if self.settings.place.control => self.own_keys(unpacked).await?,
+            Distribution::Embedded => self.given_keys().await?,
+        };
+        self.hosts.begun.send_replace(hosts::keys::published(&self.settings.layout));
+        Ok(keys)
     }
 
     /// Of a joined host: new ones are asked for where they are due, and the present ones serve as long as they hold.
     async fn given_keys(&self) -> Result<Keys, Problem> {
         let s = &self.settings;
-        let renewed = if hosts::is_due(s, time::OffsetDateTime::now_utc()) { Some(hosts::renew(s).await) } else { None };
+        let renewed = if hosts::is_due(s, time::OffsetDateTime::now_utc()) { Some(hosts::renew(s, None).await) } else { None };
         let failed = |what: &dyn std::error::Error| Problem::new("KEY-102", what.to_string(), std::error::Error::source(what).map(|e| e.to_string()).unwrap_or_default(), "take this host off with `antihate reset` and join it again");
         joined::ensure(&s.layout.pki(), API_PORT).map_err(|e| failed(&e))?;
         self.running("keys", None, match renewed {
@@ -269,7 +282,8 @@ impl Node {
     async fn own_keys(&self, _: &Unpacked) -> Result<Keys, Problem> {
         self.blocking(|node| {
             let s = &node.settings;
-            let names = ClusterNames { node: s.node.clone(), node_ip: s.node_ip, service_ip: SERVICE_IP, api_port: API_PORT };
+            let id = mesh_keys::id(&mesh::public_key(&s.layout.pki())?);
+            let names = ClusterNames { node: s.node.clone(), node_ip: s.node_ip, service_ip: SERVICE_IP, api_port: API_PORT, id };
             let failed = |what: &dyn std::error::Error| {
                 let cause = std::error::Error::source(what).map(|e| e.to_string()).unwrap_or_default();
                 Problem::new("KEY-101", what.to_string(), cause, format!("see that {} is whole and writable", s.layout.pki().display()))
@@ -299,14 +313,15 @@ impl Node {
         if self.running.lock().await.is_none() {
             // Before anything that could start a pod: what is not known is closed.
             self.blocking(|node| filter::base(&node.settings)).await?;
-            self.running("kubernetes", None, "starting the API server");
+            let refused = member::refused(&s.layout).map(|p| format!("{p}: {}; it is tried as it is", p.cause));
+            self.running("kubernetes", None, refused.unwrap_or_else(|| "starting the API server".into()));
             let mut begun = Running::start(s)?;
             if s.place.is_joined() && mesh::needs_user_space().await {
                 begun.also(s, mesh::component(s))?;
             }
             *self.running.lock().await = Some(begun);
         }
-        self.wait_for(keys, s.distribution.api(), Duration::from_secs(120)).await?;
+        self.wait_for(keys, s.distribution.api(), Duration::from_secs(120)).await.map_err(|silent| member::refused(&s.layout).unwrap_or(silent))?;
         self.running("kubernetes", None, "putting the network policies in force");
         self.policy.begin();
         self.policy.in_force(Duration::from_secs(60)).await?;

@@ -56,6 +56,7 @@ impl Node {
             };
             all.push(Component { name: name.into(), place: "host".into(), healthy: asked.is_ok(), detail, restarts: state.restarts, since: Utc::now() });
         }
+        self.hosts.sound.send_replace(all.iter().all(|c| c.healthy));
         all.push(self.policy.component());
         all.extend(self.hosts.component());
         let well = all.iter().all(|c| c.healthy);

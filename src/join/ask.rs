@@ -3,7 +3,7 @@
 use super::code::Code;
 use super::door::WAIT;
 use super::problem;
-use super::protocol::{Facts, JoinAnswer, JoinRequest, LABEL, MAX_ANSWER, RenewAnswer, RenewRequest, path};
+use super::protocol::{Facts, JoinAnswer, JoinRequest, LABEL, MAX_ANSWER, MemberAnswer, MemberRequest, RenewAnswer, RenewRequest, ShareAnswer, ShareRequest, path};
 use crate::pki::enroll::device::DeviceKey;
 use crate::pki::enroll::tls_client::{Refused, Stream, Trust, connect};
 use crate::status::Problem;
@@ -25,16 +25,9 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 /// Joins with `code`; asks again while the control plane makes itself ready. `tell` hears why it waits.
 pub async fn join(code: &Code, facts: &Facts, tell: &dyn Fn(&str)) -> Result<JoinAnswer, Problem> {
-    let text = serde_json::to_string(facts).expect("plain data");
     let (until, mut asked_to_wait) = (tokio::time::Instant::now() + PREPARING, false);
     loop {
-        let trust = Trust { pin: &code.pin, identity: None, clock_offset_s: 0, any_time: false };
-        let asked = async {
-            let (stream, exporter) = reach(code.address, &trust).await?;
-            let request = JoinRequest { id: code.id(), facts: text.clone(), signature: hex::encode(code.sign(&text, &exporter)) };
-            post(stream, code.address, path::JOIN, &request).await
-        };
-        match asked.await {
+        match join_once(code, facts).await {
             Err(p) if passes(&p.code, asked_to_wait) && tokio::time::Instant::now() < until => {
                 asked_to_wait = true;
                 tell(&p.cause);
@@ -45,17 +38,58 @@ pub async fn join(code: &Code, facts: &Facts, tell: &dyn Fn(&str)) -> Result<Joi
     }
 }
 
+/// Asks once.
+pub async fn join_once(code: &Code, facts: &Facts) -> Result<JoinAnswer, Problem> {
+    let text = serde_json::to_string(facts).expect("plain data");
+    let trust = Trust { pin: &code.pin, identity: None, clock_offset_s: 0, any_time: false };
+    let (stream, exporter) = reach(code.address, &trust).await?;
+    let request = JoinRequest { id: code.id(), signature: hex::encode(code.sign(&text, &exporter)), facts: text };
+    post(stream, code.address, path::JOIN, &request).await
+}
+
 /// Whether a problem passes by itself: the control plane asks to wait, or its API server is being started. While it starts its parts
 /// anew it may also not answer at all, which is a reason to give up before it has asked to wait.
 fn passes(code: &str, asked_to_wait: bool) -> bool {
     [WAIT, "KUB-204"].contains(&code) || (code == "JOI-108" && asked_to_wait)
 }
 
-/// Asks a control plane for new certificates, with the present ones.
-pub async fn renew(address: SocketAddrV4, pin: &[u8], key: &DeviceKey, chain: &str, request: &RenewRequest) -> Result<RenewAnswer, Problem> {
-    let trust = Trust { pin, identity: Some((key, chain)), clock_offset_s: 0, any_time: false };
-    let (stream, _) = reach(address, &trust).await?;
-    post(stream, address, path::RENEW, request).await
+/// A host of the cluster, as it shows itself to a control plane.
+pub struct Member {
+    /// Hashes of the keys of all authorities that it trusts: while the authority is changed there are two.
+    pub pins: Vec<[u8; 32]>,
+    /// Its key.
+    pub key: DeviceKey,
+    /// Its certificate, PEM.
+    pub chain: String,
+}
+
+impl Member {
+    /// Asks for new certificates, with the present ones.
+    pub async fn renew(&self, address: SocketAddrV4, request: &RenewRequest) -> Result<RenewAnswer, Problem> {
+        self.ask(address, path::RENEW, request).await
+    }
+
+    /// Asks for what control planes share.
+    pub async fn share(&self, address: SocketAddrV4) -> Result<ShareAnswer, Problem> {
+        self.ask(address, path::SHARE, &ShareRequest {}).await
+    }
+
+    /// Asks for a new member of etcd in the place of this host's, which is damaged.
+    pub async fn anew(&self, address: SocketAddrV4) -> Result<MemberAnswer, Problem> {
+        self.ask(address, path::MEMBER, &MemberRequest {}).await
+    }
+
+    async fn ask<Q: serde::Serialize, A: serde::de::DeserializeOwned>(&self, address: SocketAddrV4, path: &str, request: &Q) -> Result<A, Problem> {
+        let mut last = problem(109, format!("what answers at {address} cannot be known"), "this host trusts no authority", "Take this host off with `antihate reset` and join it again.");
+        for pin in &self.pins {
+            let trust = Trust { pin, identity: Some((&self.key, &self.chain)), clock_offset_s: 0, any_time: false };
+            match reach(address, &trust).await {
+                Ok((stream, _)) => return post(stream, address, path, request).await,
+                Err(other) => last = other,
+            }
+        }
+        Err(last)
+    }
 }
 
 async fn reach(address: SocketAddrV4, trust: &Trust<'_>) -> Result<(Stream, [u8; 32]), Problem> {

@@ -1,13 +1,14 @@
 //! Where a control plane lets hosts in: accepts, shakes hands, decides by what the datastore says, answers.
 
-use super::protocol::{Facts, JoinAnswer, JoinRequest, LABEL, MAX_BODY, RenewAnswer, RenewRequest, path};
+use super::protocol::{Facts, JoinAnswer, JoinRequest, LABEL, MAX_BODY, MemberAnswer, MemberRequest, RenewAnswer, RenewRequest, ShareAnswer, ShareRequest, path};
 use super::{code, decide, problem, registry};
 use crate::cluster::Cluster;
 use crate::config::Place;
 use crate::config::place::{Datastore, Host};
-use crate::pki::cluster::{ClusterNames, PkiError};
-use crate::pki::enroll::tls_server::Acceptor;
-use crate::pki::joined;
+use crate::pki::cluster::{ClusterNames, HOST, PkiError, group_of};
+use crate::pki::enroll::tls_server::{Acceptor, Caller};
+use crate::pki::rotation::{self, Phase};
+use crate::pki::{joined, mesh};
 use crate::status::Problem;
 use crate::task::group::Group;
 use async_trait::async_trait;
@@ -40,6 +41,9 @@ pub trait Keeper: Send + Sync + 'static {
     /// Makes room for another control plane; the list of etcd's members with which it begins. A problem with the code
     /// [`WAIT`] asks to come again.
     async fn admit_control(&self, host: &Host) -> Result<String, Problem>;
+    /// Takes the damaged member of etcd of a control plane off and adds a new one; the list with which it begins. Refuses where too
+    /// few members would be left.
+    async fn member_anew(&self, host: &Host) -> Result<String, Problem>;
     /// The list of hosts has changed.
     fn changed(&self);
 }
@@ -63,7 +67,7 @@ pub struct Door {
 
 struct Peer {
     exporter: [u8; 32],
-    name: Option<String>,
+    caller: Option<Caller>,
 }
 
 impl Door {
@@ -100,6 +104,7 @@ impl Door {
         let codes = registry::codes(&cluster).await?;
         let issued = decide::code(&codes, &request.id, &facts, Utc::now())?.clone();
         proven(&issued, &request, &peer.exporter)?;
+        self.keys_stand_still(&cluster).await?;
         let own = self.keeper.own()?;
         let mut hosts = registry::hosts(&cluster).await?.unwrap_or_default();
         with(&mut hosts, &own);
@@ -122,18 +127,16 @@ impl Door {
         self.keeper.changed();
         let members = if host.control { self.keeper.admit_control(&host).await? } else { String::new() };
         let files = if host.control { joined::shared(&self.pki) } else { joined::issue(&self.pki, &self.names(&host), time::OffsetDateTime::now_utc()) };
+        let gone = registry::removed(&cluster).await?.into_iter().map(|r| r.id).collect();
         let datastore = if host.control { Datastore::Etcd } else { Datastore::Kine };
-        Ok(JoinAnswer { place: Place { index: host.index, control: host.control, pools: host.pools, datastore, members, hosts }, files: files.map_err(|e| pki(&e))? })
+        Ok(JoinAnswer { place: Place { index: host.index, control: host.control, pools: host.pools, datastore, members, hosts, gone }, files: files.map_err(|e| pki(&e))? })
     }
 
     async fn renew(&self, request: RenewRequest, peer: &Peer) -> Result<RenewAnswer, Problem> {
-        let name = peer.name.as_deref().and_then(|n| n.strip_prefix("antihate:host:")).unwrap_or_default().to_owned();
         let cluster = Cluster::connect(&self.kubeconfig).await.map_err(|e| e.problem())?;
         let (host, hosts) = registry::change_hosts(&cluster, |hosts| {
-            let known = hosts.iter_mut().find(|h| h.name == name && !name.is_empty());
-            let host = known.ok_or_else(|| problem(116, "this host does not belong to the cluster any more", format!("no host {name:?} is in its list"), "Take it off with `antihate reset` and join it again."))?;
-            host.address = request.address;
-            let host = host.clone();
+            let host = Host { address: request.address, ..known(hosts, peer)?.clone() };
+            with(hosts, &host);
             Ok((host, hosts.clone()))
         })
         .await?;
@@ -142,9 +145,49 @@ impl Door {
         Ok(RenewAnswer { files, hosts })
     }
 
-    fn names(&self, host: &Host) -> ClusterNames {
-        ClusterNames { node: host.name.clone(), node_ip: host.address, service_ip: self.api.0, api_port: self.api.1 }
+    /// What control planes share goes to a host that is one, and to nobody else.
+    async fn share(&self, _: ShareRequest, peer: &Peer) -> Result<ShareAnswer, Problem> {
+        self.control(peer).await?;
+        Ok(ShareAnswer { files: joined::pattern(&self.pki).map_err(|e| pki(&e))? })
     }
+
+    async fn member(&self, _: MemberRequest, peer: &Peer) -> Result<MemberAnswer, Problem> {
+        let host = self.control(peer).await?;
+        Ok(MemberAnswer { members: self.keeper.member_anew(&host).await? })
+    }
+
+    /// The control plane that asks.
+    async fn control(&self, peer: &Peer) -> Result<Host, Problem> {
+        let cluster = Cluster::connect(&self.kubeconfig).await.map_err(|e| e.problem())?;
+        let hosts = registry::hosts(&cluster).await?.unwrap_or_default();
+        let host = known(&hosts, peer)?;
+        if host.control {
+            return Ok(host.clone());
+        }
+        Err(problem(122, "this host runs no control plane", format!("{} was joined without one", host.name), "Remove it and join it again with a code of `antihate node add --control`."))
+    }
+
+    /// A host that joined in the middle of a change of keys could get some of which its control plane does not know yet.
+    async fn keys_stand_still(&self, cluster: &Cluster) -> Result<(), Problem> {
+        let open = registry::wanted(cluster).await?.and_then(|w| w.open);
+        if rotation::phase(&self.pki) == Phase::Idle && open.is_none() {
+            return Ok(());
+        }
+        let finish = open.map_or("antihate rotate-authority", super::keys::Change::command);
+        Err(problem(115, "the cluster's keys are being changed", format!("until it is done nobody can join; if it was broken off, `{finish}` on a control-plane host finishes it"), "Wait: it is asked again by itself."))
+    }
+
+    fn names(&self, host: &Host) -> ClusterNames {
+        ClusterNames { node: host.name.clone(), node_ip: host.address, service_ip: self.api.0, api_port: self.api.1, id: mesh::id(&host.mesh_key) }
+    }
+}
+
+/// The host of the list whose certificate was shown. A host of the same name that was removed has another group.
+fn known<'a>(hosts: &'a [Host], peer: &Peer) -> Result<&'a Host, Problem> {
+    let name = peer.caller.as_ref().and_then(|c| c.name.strip_prefix(HOST)).unwrap_or_default();
+    let is_its = |h: &&Host| peer.caller.as_ref().is_some_and(|c| c.groups.contains(&group_of(&mesh::id(&h.mesh_key))));
+    let host = hosts.iter().find(|h| h.name == name).filter(is_its);
+    host.ok_or_else(|| problem(116, "this host does not belong to the cluster any more", format!("no host {name:?} with these keys is in its list"), "Take it off with `antihate reset` and join it again."))
 }
 
 /// The list with this host in it, as it is now.
@@ -168,8 +211,8 @@ async fn connection(door: Arc<Door>, tcp: TcpStream) {
         Ok(acceptor) => acceptor,
         Err(problem) => return tracing::warn!(problem = %problem.render(), "nobody can join"),
     };
-    let Ok(Ok((stream, exporter, name))) = tokio::time::timeout(PATIENCE, acceptor.accept_named(tcp, LABEL)).await else { return };
-    let service = router(door).layer(Extension(Arc::new(Peer { exporter, name })));
+    let Ok(Ok((stream, exporter, caller))) = tokio::time::timeout(PATIENCE, acceptor.accept_named(tcp, LABEL)).await else { return };
+    let service = router(door).layer(Extension(Arc::new(Peer { exporter, caller })));
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false);
     drop(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).await);
@@ -178,7 +221,9 @@ async fn connection(door: Arc<Door>, tcp: TcpStream) {
 fn router(door: Arc<Door>) -> Router {
     let join = async |State(door): State<Arc<Door>>, Extension(peer): Extension<Arc<Peer>>, Json(request): Json<JoinRequest>| answer(door.join(request, &peer).await);
     let renew = async |State(door): State<Arc<Door>>, Extension(peer): Extension<Arc<Peer>>, Json(request): Json<RenewRequest>| answer(door.renew(request, &peer).await);
-    Router::new().route(path::JOIN, post(join)).route(path::RENEW, post(renew)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(door)
+    let share = async |State(door): State<Arc<Door>>, Extension(peer): Extension<Arc<Peer>>, Json(request): Json<ShareRequest>| answer(door.share(request, &peer).await);
+    let member = async |State(door): State<Arc<Door>>, Extension(peer): Extension<Arc<Peer>>, Json(request): Json<MemberRequest>| answer(door.member(request, &peer).await);
+    Router::new().route(path::JOIN, post(join)).route(path::RENEW, post(renew)).route(path::SHARE, post(share)).route(path::MEMBER, post(member)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(door)
 }
 
 fn answer<A: serde::Serialize>(done: Result<A, Problem>) -> Response {

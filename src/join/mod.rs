@@ -8,6 +8,7 @@ pub mod ask;
 pub mod code;
 pub mod decide;
 pub mod door;
+pub mod keys;
 pub mod protocol;
 pub mod registry;
 #[cfg(test)]

@@ -19,6 +19,10 @@ pub mod path {
     pub const JOIN: &str = "/v1/join";
     /// A joined host asks for new certificates, with its present one.
     pub const RENEW: &str = "/v1/renew";
+    /// Another control plane asks for the authority and the keys of secrets, with its certificate.
+    pub const SHARE: &str = "/v1/share";
+    /// A control plane whose member of etcd is damaged asks for a new one, with its certificate.
+    pub const MEMBER: &str = "/v1/member";
 }
 
 /// What a host says of itself.
@@ -61,6 +65,28 @@ pub struct JoinAnswer {
 pub struct RenewRequest {
     /// Its address.
     pub address: Ipv4Addr,
+}
+
+/// A control plane asks for a new member of etcd in the place of its own, which is damaged.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct MemberRequest {}
+
+/// It may begin.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MemberAnswer {
+    /// The list of members with which it begins.
+    pub members: String,
+}
+
+/// Another control plane asks for what all of them share.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ShareRequest {}
+
+/// What they share.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ShareAnswer {
+    /// Files of the key folder.
+    pub files: Files,
 }
 
 /// New certificates, and who belongs to the cluster.

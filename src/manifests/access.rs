@@ -41,20 +41,35 @@ fn people() -> Vec<Value> {
         {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["patch"]},
         {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]},
     ]);
-    let bind = |name: &str, group: &str, role: &str| {
-        let fields = json!({
-            "subjects": [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": group}],
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-        });
-        object("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", None, name, &[], fields)
-    };
     vec![
-        object("rbac.authorization.k8s.io/v1", "ClusterRole", None, "antihate:operator", &[], json!({ "rules": rules })),
-        bind("antihate:owner", groups::OWNER, "cluster-admin"),
-        bind("antihate:operator", groups::OPERATOR, "antihate:operator"),
-        bind("antihate:operator-view", groups::OPERATOR, "view"),
-        bind("antihate:viewer", groups::VIEWER, "view"),
+        role(None, "antihate:operator", &rules),
+        binding(None, "antihate:owner", &group(groups::OWNER), "cluster-admin"),
+        binding(None, "antihate:operator", &group(groups::OPERATOR), "antihate:operator"),
+        binding(None, "antihate:operator-view", &group(groups::OPERATOR), "view"),
+        binding(None, "antihate:viewer", &group(groups::VIEWER), "view"),
     ]
+}
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// A role; in the whole cluster where no namespace is named.
+fn role(namespace: Option<&str>, name: &str, rules: &Value) -> Value {
+    let kind = if namespace.is_some() { "Role" } else { "ClusterRole" };
+    object("rbac.authorization.k8s.io/v1", kind, namespace, name, &[], json!({ "rules": rules }))
+}
+
+/// Gives a role of the same reach to one subject.
+fn binding(namespace: Option<&str>, name: &str, subject: &Value, role: &str) -> Value {
+    let (kind, of) = if namespace.is_some() { ("RoleBinding", "Role") } else { ("ClusterRoleBinding", "ClusterRole") };
+    object("rbac.authorization.k8s.io/v1", kind, namespace, name, &[], json!({"subjects": [subject], "roleRef": {"apiGroup": RBAC, "kind": of, "name": role}}))
+}
+
+fn group(name: &str) -> Value {
+    json!({"kind": "Group", "apiGroup": RBAC, "name": name})
+}
+
+fn account(namespace: &str, name: &str) -> Value {
+    json!({"kind": "ServiceAccount", "name": name, "namespace": namespace})
 }
 
 /// What the host processes of joined hosts may do: look at what network policies, the mesh and their own health depend on.
@@ -63,16 +78,10 @@ fn hosts() -> Vec<Value> {
         {"apiGroups": [""], "resources": ["pods", "namespaces", "nodes"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["get", "list", "watch"]},
     ]);
-    let list = json!([{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["antihate-hosts"], "verbs": ["get"]}]);
-    let group = json!([{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "antihate:hosts"}]);
-    let role = |kind: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": "antihate:hosts"});
-    let at = "rbac.authorization.k8s.io/v1";
-    vec![
-        object(at, "ClusterRole", None, "antihate:hosts", &[], json!({ "rules": rules })),
-        object(at, "ClusterRoleBinding", None, "antihate:hosts", &[], json!({"subjects": group, "roleRef": role("ClusterRole")})),
-        object(at, "Role", Some("kube-system"), "antihate:hosts", &[], json!({ "rules": list })),
-        object(at, "RoleBinding", Some("kube-system"), "antihate:hosts", &[], json!({"subjects": group, "roleRef": role("Role")})),
-    ]
+    let list = json!([{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["antihate-hosts", "antihate-keys"], "verbs": ["get"]}]);
+    let (name, hosts) = ("antihate:hosts", group("antihate:hosts"));
+    let system = Some("kube-system");
+    vec![role(None, name, &rules), binding(None, name, &hosts, name), role(system, name, &list), binding(system, name, &hosts, name)]
 }
 
 /// As the guide has it. The observers' pods carry no token yet, so nothing uses it.
@@ -81,14 +90,8 @@ fn observer_role() -> [Value; 2] {
         {"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
     ]);
-    let binding = json!({
-        "subjects": [{"kind": "ServiceAccount", "name": "observer-sa", "namespace": OBSERVERS}],
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "observer-role"},
-    });
-    [
-        object("rbac.authorization.k8s.io/v1", "Role", Some(OBSERVERS), "observer-role", &[], json!({ "rules": rules })),
-        object("rbac.authorization.k8s.io/v1", "RoleBinding", Some(OBSERVERS), "observer-rolebinding", &[], binding),
-    ]
+    let at = Some(OBSERVERS);
+    [role(at, "observer-role", &rules), binding(at, "observer-rolebinding", &account(OBSERVERS, "observer-sa"), "observer-role")]
 }
 
 fn dns_role() -> [Value; 2] {
@@ -96,12 +99,6 @@ fn dns_role() -> [Value; 2] {
         {"apiGroups": [""], "resources": ["services", "namespaces", "pods"], "verbs": ["list", "watch"]},
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
     ]);
-    let binding = json!({
-        "subjects": [{"kind": "ServiceAccount", "name": "coredns", "namespace": "kube-system"}],
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "antihate:coredns"},
-    });
-    [
-        object("rbac.authorization.k8s.io/v1", "ClusterRole", None, "antihate:coredns", &[], json!({ "rules": rules })),
-        object("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", None, "antihate:coredns", &[], binding),
-    ]
+    let name = "antihate:coredns";
+    [role(None, name, &rules), binding(None, name, &account("kube-system", "coredns"), name)]
 }

@@ -33,6 +33,8 @@ pub struct ClusterNames {
     pub service_ip: Ipv4Addr,
     /// Port of the API server.
     pub api_port: u16,
+    /// What the host is called beside its name, see [`mesh::id`](super::mesh::id).
+    pub id: String,
 }
 
 /// Life of a leaf certificate.
@@ -44,7 +46,12 @@ pub(super) const AUTHORITIES: [(&str, &str); 2] = [("ca", "antihate-cluster"), (
 const FRONT_CLIENT: &str = "front-proxy-client";
 
 fn leaf(file: &str, cn: &str, org: Option<&str>, sans: Vec<String>, server: bool, client: bool) -> Leaf {
-    Leaf { file: file.into(), cn: cn.into(), org: org.map(String::from), sans, server, client }
+    Leaf { file: file.into(), cn: cn.into(), orgs: org.map(String::from).into_iter().collect(), sans, server, client }
+}
+
+/// The group that is one host's alone: by it, and not by a name that another may have later, a removed host is turned away.
+pub fn group_of(id: &str) -> String {
+    format!("antihate:id:{id}")
 }
 
 /// The leaves of the cluster authority, as a pure function of the names.
@@ -69,21 +76,30 @@ pub fn leaves(names: &ClusterNames) -> Vec<Leaf> {
         leaf("admin", "antihate-admin", Some("system:masters"), vec![], false, true),
         leaf("etcd", ETCD, None, member, true, true),
         leaf("etcd-client", "kube-apiserver", None, vec![ETCD.to_string()], false, true),
+        Leaf { orgs: vec![HOSTS.into(), group_of(&names.id)], ..leaf("host", &format!("{HOST}{}", names.node), None, vec![], false, true) },
     ]
 }
 
-/// Files of the leaves that a host without a control plane has, beside `host`.
-const OF_EVERY_HOST: [&str; 3] = ["kubelet-server", "kubelet", "kube-proxy"];
+/// Files of the leaves that a host without a control plane has. With `host` its host process asks API servers and control planes.
+pub(super) const OF_EVERY_HOST: [&str; 4] = ["kubelet-server", "kubelet", "kube-proxy", "host"];
 
-/// The leaves of a joined host without a control plane; `host` is what its host process asks the API server with.
+/// The leaves of a joined host without a control plane: all of them name the host's own group.
 pub fn joined_leaves(names: &ClusterNames) -> Vec<Leaf> {
-    let mut all: Vec<Leaf> = leaves(names).into_iter().filter(|l| OF_EVERY_HOST.contains(&l.file.as_str())).collect();
-    all.push(leaf("host", &format!("antihate:host:{}", names.node), Some(HOSTS), vec![], false, true));
-    all
+    let own = group_of(&names.id);
+    let of_every_host = leaves(names).into_iter().filter(|l| OF_EVERY_HOST.contains(&l.file.as_str()));
+    of_every_host
+        .map(|mut leaf| {
+            leaf.orgs.retain(|org| *org != own);
+            leaf.orgs.push(own.clone());
+            leaf
+        })
+        .collect()
 }
 
 /// Name in the certificates of etcd's members and of their one client.
 pub const ETCD: &str = "antihate-etcd";
+/// What stands before a host's name in the common name of `host`.
+pub const HOST: &str = "antihate:host:";
 /// Group of the host processes of joined hosts.
 pub const HOSTS: &str = "antihate:hosts";
 
@@ -93,10 +109,11 @@ pub const KUBECONFIGS: [&str; 5] = ["kubelet", "controller-manager", "scheduler"
 /// Makes what is missing in `dir`; returns the names of what was made.
 pub fn ensure(dir: &Path, names: &ClusterNames, now: OffsetDateTime) -> Result<Vec<String>, PkiError> {
     let mut made = Vec::new();
-    rotation::settle(dir)?;
+    // A promotion that was cut off comes first: until it is finished there is no whole authority, and another would be made.
+    rotation::finish(dir)?;
     let [ca, front] = AUTHORITIES.map(|(file, cn)| kit::authority(dir, file, cn, now));
     let (ca, front) = (ca?, front?);
-    rotation::settle(dir)?;
+    rotation::publish(dir)?;
     for leaf in leaves(names) {
         if ca.ensure(dir, &leaf, LIFE, now)? {
             made.push(leaf.file);
@@ -136,7 +153,7 @@ pub fn for_person(dir: &Path, (user, group): (&str, &str), server: &str, life: D
 
 /// True when `ensure` would renew something at this time: a certificate's last third has begun, or it does not hold yet.
 pub fn is_due(dir: &Path, now: OffsetDateTime) -> bool {
-    let names = ClusterNames { node: String::new(), node_ip: Ipv4Addr::UNSPECIFIED, service_ip: Ipv4Addr::UNSPECIFIED, api_port: 0 };
+    let names = ClusterNames { node: String::new(), node_ip: Ipv4Addr::UNSPECIFIED, service_ip: Ipv4Addr::UNSPECIFIED, api_port: 0, id: String::new() };
     let leaves = leaves(&names).into_iter().map(|leaf| leaf.file).chain([FRONT_CLIENT.to_string()]).map(|file| (file, kit::leaf_rest(LIFE)));
     let authorities = AUTHORITIES.map(|(file, _)| (file.to_string(), kit::AUTHORITY_REST));
     rotation::is_due(dir) || leaves.chain(authorities).any(|(file, rest)| !read(dir, &file, "crt").is_ok_and(|pem| kit::holds(&pem, rest, now)))
@@ -182,7 +199,7 @@ mod tests {
     use super::*;
 
     fn names() -> ClusterNames {
-        ClusterNames { node: "leaf".into(), node_ip: [10, 9, 0, 2].into(), service_ip: [10, 100, 0, 1].into(), api_port: 6443 }
+        ClusterNames { node: "leaf".into(), node_ip: [10, 9, 0, 2].into(), service_ip: [10, 100, 0, 1].into(), api_port: 6443, id: "1".into() }
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! Keys of a joined host. A control plane hands them out over the pinned connection of the join, and again by the renewal; a host
 //! without a control plane keeps a few leaves, one with it gets the authorities and makes its leaves itself.
 
-use super::cluster::{self, ClusterNames, LIFE, PkiError, joined_leaves};
-#[cfg(test)]
-use super::encryption;
-use super::{kit, rotation};
+use super::cluster::{self, ClusterNames, LIFE, OF_EVERY_HOST, PkiError, joined_leaves};
+use super::{encryption, kit, rotation};
 use crate::files;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,6 +16,24 @@ const USERS: [&str; 3] = ["kubelet", "kube-proxy", "host"];
 /// What a control plane shares with another: authorities, the key of service accounts, the keys of secrets.
 const SHARED: [&str; 9] =
     ["ca.crt", "ca.key", "ca.json", "front-proxy-ca.crt", "front-proxy-ca.key", "front-proxy-ca.json", "sa.key", "sa.pub", "encryption.yaml"];
+
+/// Everything that another control plane is to hold while keys are changed, and whom this one trusts.
+pub fn pattern(dir: &Path) -> Result<Files, PkiError> {
+    let mut all = shared(dir)?;
+    all.extend(rotation::FILES.iter().filter_map(|name| Some((name.to_string(), std::fs::read_to_string(dir.join(name)).ok()?))));
+    all.insert("trust.crt".into(), rotation::trusted(dir));
+    Ok(all)
+}
+
+/// Takes over from another control plane's [`pattern`] what may change while the cluster runs: its authority and the keys of secrets.
+pub fn follow(dir: &Path, given: &Files) -> Result<(), PkiError> {
+    rotation::follow(dir, given)?;
+    let path = encryption::file(dir);
+    match given.get("encryption.yaml") {
+        Some(text) => files::replace_if_changed(&path, text.as_bytes(), 0o600).map(drop).map_err(|source| PkiError::File { path, source }),
+        None => Ok(()),
+    }
+}
 
 /// Signs the leaves of a host without a control plane; keeps nothing of them.
 pub fn issue(dir: &Path, names: &ClusterNames, now: OffsetDateTime) -> Result<Files, PkiError> {
@@ -40,7 +56,7 @@ pub fn shared(dir: &Path) -> Result<Files, PkiError> {
 /// Writes what was handed out; only names that are handed out, whatever the other side sent. Certificates go last, so that one cut
 /// off is seen as missing.
 pub fn adopt(dir: &Path, given: &Files) -> Result<(), PkiError> {
-    let known = |name: &str| SHARED.contains(&name) || name == "trust.crt" || name.rsplit_once('.').is_some_and(|(file, end)| LEAVES.contains(&file) && ["crt", "key"].contains(&end));
+    let known = |name: &str| SHARED.contains(&name) || name == "trust.crt" || name.rsplit_once('.').is_some_and(|(file, end)| OF_EVERY_HOST.contains(&file) && ["crt", "key"].contains(&end));
     let (last, first): (Vec<_>, Vec<_>) = given.iter().filter(|(name, _)| known(name)).partition(|(name, _)| name.ends_with(".crt"));
     for (name, content) in first.into_iter().chain(last) {
         let path = dir.join(name);
@@ -49,11 +65,9 @@ pub fn adopt(dir: &Path, given: &Files) -> Result<(), PkiError> {
     Ok(())
 }
 
-const LEAVES: [&str; 4] = ["kubelet-server", "kubelet", "kube-proxy", "host"];
-
 /// Sees that a joined host's keys are there and writes its kubeconfigs.
 pub fn ensure(dir: &Path, api_port: u16) -> Result<(), PkiError> {
-    for file in LEAVES {
+    for file in OF_EVERY_HOST {
         drop((cluster::read(dir, file, "crt")?, cluster::read(dir, file, "key")?));
     }
     cluster::kubeconfigs(dir, &USERS, api_port)
@@ -61,7 +75,7 @@ pub fn ensure(dir: &Path, api_port: u16) -> Result<(), PkiError> {
 
 /// A joined host should ask for new certificates: a last third has begun, or one cannot be read.
 pub fn is_due(dir: &Path, now: OffsetDateTime) -> bool {
-    LEAVES.iter().any(|file| !cluster::read(dir, file, "crt").is_ok_and(|pem| kit::holds(&pem, kit::leaf_rest(LIFE), now)))
+    OF_EVERY_HOST.iter().any(|file| !cluster::read(dir, file, "crt").is_ok_and(|pem| kit::holds(&pem, kit::leaf_rest(LIFE), now)))
 }
 
 /// True when another control plane's secrets could be read with what lies in `dir`.
@@ -84,7 +98,7 @@ mod tests {
     use super::*;
 
     fn names(node: &str) -> ClusterNames {
-        ClusterNames { node: node.into(), node_ip: [192, 0, 2, 7].into(), service_ip: [10, 43, 0, 1].into(), api_port: 6443 }
+        ClusterNames { node: node.into(), node_ip: [192, 0, 2, 7].into(), service_ip: [10, 43, 0, 1].into(), api_port: 6443, id: node.repeat(2) }
     }
 
     #[test]

@@ -14,8 +14,8 @@ pub struct Leaf {
     pub file: String,
     /// Common name: the user, for a client certificate.
     pub cn: String,
-    /// Organisation: the group, for a client certificate.
-    pub org: Option<String>,
+    /// Organisations: the groups, for a client certificate.
+    pub orgs: Vec<String>,
     /// DNS names and addresses.
     pub sans: Vec<String>,
     /// May serve.
@@ -33,6 +33,8 @@ pub struct Authority {
 
 /// Certificates begin so long before now: a clock may be set back a little afterwards.
 const SLACK: Duration = Duration::days(1);
+/// Number of the type "organisation" (X.520).
+const ORGANISATION: [u64; 4] = [2, 5, 4, 10];
 /// An authority whose rest is shorter is made anew: it has to outlive the leaves that it signs.
 pub const AUTHORITY_REST: Duration = Duration::days(400);
 
@@ -102,6 +104,18 @@ struct Issued {
     sums: Vec<String>,
 }
 
+fn named(leaf: &Leaf) -> rcgen::DistinguishedName {
+    let mut name = rcgen::DistinguishedName::new();
+    name.push(DnType::CommonName, leaf.cn.as_str());
+    // rcgen keeps one value a type: the second organisation goes in by its number.
+    let types = [DnType::OrganizationName, DnType::CustomDnType(ORGANISATION.into())];
+    assert!(leaf.orgs.len() <= types.len(), "a certificate names two groups at most");
+    for (ty, org) in types.into_iter().zip(&leaf.orgs) {
+        name.push(ty, org.as_str());
+    }
+    name
+}
+
 fn sum(text: &str) -> String {
     use sha2::Digest;
     hex::encode(sha2::Sha256::digest(text.as_bytes()))
@@ -142,11 +156,7 @@ impl Authority {
         let wrong = |source| PkiError::Certificate { name: leaf.file.clone(), source };
         let pair = KeyPair::generate().map_err(wrong)?;
         let mut params = CertificateParams::new(leaf.sans.clone()).map_err(wrong)?;
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, leaf.cn.as_str());
-        if let Some(org) = &leaf.org {
-            params.distinguished_name.push(DnType::OrganizationName, org.as_str());
-        }
+        params.distinguished_name = named(leaf);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
         params.use_authority_key_identifier_extension = true;
         if leaf.server {

@@ -47,6 +47,13 @@ fn decode(text: &str) -> Option<[u8; 32]> {
     STANDARD.decode(text).ok()?.try_into().ok()
 }
 
+/// What the host with this public half is called in certificates beside its name. A host that was taken off and joins again has
+/// another key: its old certificates are not its new self's.
+pub fn id(public: &str) -> String {
+    use sha2::{Digest, Sha256};
+    hex::encode(&Sha256::digest(public.as_bytes())[..8])
+}
+
 /// Whether `text` has the form of a key.
 pub fn is_key(text: &str) -> bool {
     decode(text).is_some()

@@ -1,10 +1,12 @@
 //! Another authority for the cluster while it runs, in three steps between which everything is started anew: the next one is
 //! announced (everybody trusts both), it signs (what the old one signed still holds), the old one is forgotten. Each step is a
-//! change of files that may be cut off anywhere and is finished by the next call of [`settle`].
+//! change of files that may be cut off anywhere and is finished by the next call of [`finish`]. Other control planes [`follow`] the one
+//! on which it is done.
 
 use super::cluster::{AUTHORITIES, PkiError};
 use super::kit;
 use crate::files;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use time::OffsetDateTime;
 
@@ -40,8 +42,8 @@ pub fn phase(dir: &Path) -> Phase {
     }
 }
 
-/// Every authority that is to be trusted now, PEM, the signing one first.
-fn trusted(dir: &Path) -> String {
+/// Every authority that is to be trusted now, PEM, the signing one first: it differs after every step.
+pub fn trusted(dir: &Path) -> String {
     let all = [format!("{}.crt", AUTHORITIES[0].0), format!("{NEXT}.crt"), OLD.to_string()];
     let mut found: Vec<String> = all.iter().filter_map(|file| read(dir, file)).collect();
     found.dedup();
@@ -58,11 +60,13 @@ pub fn is_due(dir: &Path) -> bool {
     is_half_done(dir) || read(dir, TRUST) != Some(trusted(dir))
 }
 
-/// Finishes a step that was cut off, and writes the trusted authorities.
-pub fn settle(dir: &Path) -> Result<(), PkiError> {
-    if is_half_done(dir) {
-        take_over(dir)?;
-    }
+/// Finishes a step that was cut off.
+pub fn finish(dir: &Path) -> Result<(), PkiError> {
+    if is_half_done(dir) { take_over(dir) } else { Ok(()) }
+}
+
+/// Writes the trusted authorities, for those who start now.
+pub fn publish(dir: &Path) -> Result<(), PkiError> {
     write(trust(dir), &trusted(dir), 0o644).map(drop)
 }
 
@@ -80,8 +84,49 @@ pub fn promote(dir: &Path) -> Result<(), PkiError> {
 
 /// Ends the trust in the old authority.
 pub fn forget(dir: &Path) -> Result<(), PkiError> {
-    let path = dir.join(OLD);
-    std::fs::remove_file(&path).map_err(|source| PkiError::File { path, source })
+    absent(dir, OLD)
+}
+
+/// Files of a rotation that another control plane needs, beside those of the authority itself.
+pub const FILES: [&str; 4] = ["ca-next.crt", "ca-next.key", "ca-next.json", OLD];
+
+/// Brings `dir` to the step at which another control plane is, of which `given` are the files.
+pub fn follow(dir: &Path, given: &BTreeMap<String, String>) -> Result<(), PkiError> {
+    let of = |file: &str, ending: &str| given.get(&format!("{file}.{ending}"));
+    let signing = AUTHORITIES[0].0;
+    finish(dir)?;
+    if of(signing, "crt").is_some_and(|crt| read(dir, &format!("{signing}.crt")).as_ref() != Some(crt)) {
+        stage(dir, |ending| of(signing, ending))?;
+        promote(dir)?;
+    }
+    match given.get(OLD) {
+        Some(old) => drop(write(dir.join(OLD), old, 0o644)?),
+        None => absent(dir, OLD)?,
+    }
+    match of(NEXT, "crt") {
+        Some(_) => stage(dir, |ending| of(NEXT, ending)),
+        None => NEXT_ENDINGS.iter().try_for_each(|(ending, _)| absent(dir, &format!("{NEXT}.{ending}"))),
+    }
+}
+
+/// In this order: with the certificate it counts as there.
+const NEXT_ENDINGS: [(&str, u32); 3] = [("key", 0o600), ("json", 0o644), ("crt", 0o644)];
+
+fn stage<'a>(dir: &Path, of: impl Fn(&str) -> Option<&'a String>) -> Result<(), PkiError> {
+    for (ending, mode) in NEXT_ENDINGS {
+        let path = dir.join(format!("{NEXT}.{ending}"));
+        let missing = || PkiError::File { path: path.clone(), source: std::io::ErrorKind::NotFound.into() };
+        write(path.clone(), of(ending).ok_or_else(missing)?, mode)?;
+    }
+    Ok(())
+}
+
+fn absent(dir: &Path, file: &str) -> Result<(), PkiError> {
+    let path = dir.join(file);
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(PkiError::File { path, source }),
+        _ => Ok(()),
+    }
 }
 
 /// The old certificate was set aside and the next authority's files still have their old names.
@@ -91,7 +136,7 @@ fn is_half_done(dir: &Path) -> bool {
 
 /// Certificate last: as long as it has its old name, this is done once more.
 fn take_over(dir: &Path) -> Result<(), PkiError> {
-    for (ending, mode) in [("key", 0o600), ("json", 0o644), ("crt", 0o644)] {
+    for (ending, mode) in NEXT_ENDINGS {
         let text = read(dir, &format!("{NEXT}.{ending}")).unwrap_or_default();
         write(dir.join(format!("{}.{ending}", AUTHORITIES[0].0)), &text, mode)?;
     }
@@ -107,7 +152,7 @@ mod tests {
     use crate::pki::cluster::{ClusterNames, ensure};
 
     fn made(dir: &Path) -> usize {
-        let names = ClusterNames { node: "leaf".into(), node_ip: [10, 9, 0, 2].into(), service_ip: [10, 100, 0, 1].into(), api_port: 6443 };
+        let names = ClusterNames { node: "leaf".into(), node_ip: [10, 9, 0, 2].into(), service_ip: [10, 100, 0, 1].into(), api_port: 6443, id: "1".into() };
         ensure(dir, &names, OffsetDateTime::now_utc()).unwrap().len()
     }
 
@@ -130,7 +175,7 @@ mod tests {
 
         promote(dir).unwrap();
         assert!(phase(dir) == Phase::Signing && is_due(dir));
-        assert_eq!(made(dir), 11, "all leaves of this authority");
+        assert_eq!(made(dir), 12, "all leaves of this authority");
         assert_eq!((pem("ca.crt"), pem(TRUST)), (second.clone(), format!("{second}{first}")));
 
         forget(dir).unwrap();
@@ -150,8 +195,47 @@ mod tests {
         std::fs::write(dir.join(OLD), &first).unwrap();
         std::fs::copy(dir.join("ca-next.key"), dir.join("ca.key")).unwrap();
         assert!(is_due(dir));
-        assert_eq!(made(dir), 11);
+        assert_eq!(made(dir), 12);
         assert_eq!(read(dir, "ca.crt").unwrap(), second);
         assert_eq!(read(dir, TRUST).unwrap(), format!("{second}{first}"));
+    }
+
+    /// What a control plane hands to another one.
+    fn handed(dir: &Path) -> BTreeMap<String, String> {
+        let all = ["ca.crt", "ca.key", "ca.json"].into_iter().chain(FILES);
+        all.filter_map(|file| Some((file.to_string(), read(dir, file)?))).collect()
+    }
+
+    #[test]
+    fn another_control_plane_follows_every_step_also_several_at_once_and_after_a_kill() {
+        let (one, two, late) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (one, two, late) = (one.path(), two.path(), late.path());
+        made(one);
+        for dir in [two, late] {
+            for (file, text) in handed(one) {
+                std::fs::write(dir.join(file), text).unwrap();
+            }
+            made(dir);
+        }
+        let old = read(one, "ca.crt").unwrap();
+        let steps: [fn(&Path); 3] = [|d| announce(d, OffsetDateTime::now_utc()).unwrap(), |d| promote(d).unwrap(), |d| forget(d).unwrap()];
+        for (n, step) in steps.into_iter().enumerate() {
+            step(one);
+            // Killed in the middle: the key of the other one's authority lies there already.
+            if n == 1 {
+                std::fs::write(two.join(OLD), &old).unwrap();
+                std::fs::write(two.join("ca.key"), read(one, "ca.key").unwrap()).unwrap();
+            }
+            for _ in 0..2 {
+                follow(two, &handed(one)).unwrap();
+                assert_eq!((phase(two), trusted(two)), (phase(one), trusted(one)));
+            }
+            assert_eq!(made(one), made(two), "both issue the same leaves anew");
+            assert_eq!(handed(one), handed(two));
+        }
+        // It was away for all of it; what it signs is anew.
+        follow(late, &handed(one)).unwrap();
+        assert_eq!(made(late), 12);
+        assert!(handed(late) == handed(one) && trusted(late) != old);
     }
 }

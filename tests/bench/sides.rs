@@ -181,6 +181,7 @@ impl<'a> Plain<'a> {
             node_ip: host.address.parse().expect("an address"),
             service_ip: antihate::host::settings::SERVICE_IP,
             api_port: antihate::host::settings::API_PORT,
+            id: "1".into(),
         };
         let plain = Plain { host, archives, images, process: None, group, group_name };
         std::fs::create_dir_all(plain.pki()).expect("a folder");

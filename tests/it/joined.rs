@@ -6,22 +6,40 @@ use crate::support::{needs_the_file, said, until};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(400);
+pub const PATIENCE: Duration = Duration::from_secs(400);
 
 /// A code for one more host.
-fn code(first: &TestHost, more: &[&str]) -> String {
+pub fn code(first: &TestHost, more: &[&str]) -> String {
     let out = first.antihate(&[&["node", "add", "--json"], more].concat());
     assert!(out.status.success(), "{}", said(&out));
     let told: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON");
     told["code"].as_str().expect("a code").to_owned()
 }
 
-fn join(host: &TestHost, name: &str, code: &str) -> Child {
+pub fn join(host: &TestHost, name: &str, code: &str) -> Child {
     host.start_bare(&["join", code, "--node-ip", &host.address, "--name", name], "up.log")
 }
 
-fn up(host: &TestHost, name: &str) -> Child {
-    host.start_bare(&["up", "--sample", "--node-ip", &host.address, "--name", name], "up.log")
+/// Starts a host of a cluster; only the first one has the sample site.
+pub fn up(host: &TestHost, name: &str) -> Child {
+    let first: &[&str] = if name == "one" { &["--sample"] } else { &[] };
+    host.start_bare(&[&["up", "--node-ip", &host.address, "--name", name], first].concat(), "up.log")
+}
+
+/// The first host of a cluster, healthy.
+pub fn first(host: &TestHost) -> Child {
+    let process = up(host, "one");
+    host.healthy();
+    process
+}
+
+/// Another host, which joins with a code of `by` made with `more`; waits until the hosts are `wanted` and it is healthy.
+pub fn joins(by: &TestHost, host: &TestHost, name: &str, more: &[&str], wanted: &[&str]) -> Child {
+    let process = join(host, name, &code(by, more));
+    are(by, wanted);
+    by.healthy();
+    host.healthy();
+    process
 }
 
 /// The hosts as `node list` shows them, by `name ready`.
@@ -32,16 +50,16 @@ fn hosts(by: &TestHost) -> Option<Vec<String>> {
     Some(told["hosts"].as_array()?.iter().map(word).collect())
 }
 
-fn are(by: &TestHost, wanted: &[&str]) {
+pub fn are(by: &TestHost, wanted: &[&str]) {
     until(&format!("the hosts are {wanted:?}"), PATIENCE, || hosts(by).filter(|all| all == wanted).map(drop));
 }
 
-fn kubectl(host: &TestHost, args: &[&str]) -> Option<String> {
+pub fn kubectl(host: &TestHost, args: &[&str]) -> Option<String> {
     let out = host.antihate(&[&["kubectl"], args].concat());
     out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
-fn apply(host: &TestHost, object: &serde_json::Value) {
+pub fn apply(host: &TestHost, object: &serde_json::Value) {
     let file = host.folder().join("object.json");
     std::fs::write(&file, object.to_string()).expect("written");
     let path = file.display().to_string();
@@ -49,7 +67,7 @@ fn apply(host: &TestHost, object: &serde_json::Value) {
 }
 
 /// A pod on the node `node` that answers every connection at port 7000 with its own name, and can ask others.
-fn talker(name: &str, node: &str) -> serde_json::Value {
+pub fn talker(name: &str, node: &str) -> serde_json::Value {
     let image = antihate::manifests::images::POSTGRES;
     let script = "use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalPort => 7000, Listen => 20, ReuseAddr => 1) or die; while (my $c = $s->accept) { print $c \"$ENV{HOSTNAME}\\n\"; close $c }";
     serde_json::json!({
@@ -61,7 +79,7 @@ fn talker(name: &str, node: &str) -> serde_json::Value {
     })
 }
 
-fn pod_ip(host: &TestHost, name: &str) -> String {
+pub fn pod_ip(host: &TestHost, name: &str) -> String {
     until("the pod runs", PATIENCE, || {
         let told = kubectl(host, &["get", "pod", name, "-o", "jsonpath={.status.phase} {.status.podIP}"])?;
         told.strip_prefix("Running ").filter(|ip| !ip.is_empty()).map(str::to_owned)
@@ -74,7 +92,7 @@ fn ask(host: &TestHost, from: &str, address: &str) -> Option<String> {
     kubectl(host, &["exec", from, "--", "perl", "-e", &script])
 }
 
-fn talk(host: &TestHost, from: &str, to: &str) {
+pub fn talk(host: &TestHost, from: &str, to: &str) {
     let address = pod_ip(host, to);
     until(&format!("{from} hears {to}"), PATIENCE, || ask(host, from, &address).filter(|said| said.trim() == to));
 }
@@ -106,8 +124,7 @@ fn a_second_host_joins_with_a_code_its_pods_reach_the_others_and_it_leaves_again
     }
     let switch = Switch::new();
     let (one, two, three) = (switch.host(), switch.host(), switch.host());
-    let mut first = up(&one, "one");
-    one.healthy();
+    let mut first = first(&one);
     let begun = Instant::now();
     let given = code(&one, &[]);
     let mut second = join(&two, "two", &given);
@@ -132,7 +149,7 @@ fn a_second_host_joins_with_a_code_its_pods_reach_the_others_and_it_leaves_again
     two.link(true);
     are(&one, &["one ready", "two ready"]);
     kill_host_process(&mut second);
-    second = two.start_bare(&["up", "--node-ip", &two.address, "--name", "two"], "up.log");
+    second = up(&two, "two");
     two.healthy();
     talk(&one, "on-one", "on-two");
 
@@ -147,9 +164,10 @@ fn a_second_host_joins_with_a_code_its_pods_reach_the_others_and_it_leaves_again
     stop(&two, &mut second);
     let reset = two.antihate(&["reset", "--yes"]);
     assert!(reset.status.success(), "{}", said(&reset));
-    // It may come again.
-    let mut second = join(&two, "two", &code(&one, &["--pool", "analysis"]));
-    are(&one, &["one ready", "two ready"]);
+    // Its old keys are nothing to the API servers any more, and it may come again.
+    let closed = std::fs::read_to_string(one.data().join("kubernetes/etc/authorization.yaml")).expect("who may do what");
+    assert!(closed.contains("removed-hosts") && closed.contains("antihate:id:"), "{closed}");
+    let mut second = joins(&one, &two, "two", &["--pool", "analysis"], &["one ready", "two ready"]);
     let taint = until("the node is there", PATIENCE, || kubectl(&one, &["get", "node", "two", "-o", "jsonpath={.metadata.labels.node-type} {.spec.taints[?(@.key==\"workload-type\")].value}"]));
     assert_eq!(taint.trim(), "analysis analysis");
     assert!(posts(&one) > 0);
@@ -166,18 +184,11 @@ fn three_control_planes_lose_any_one_of_them_and_nothing_else() {
     }
     let switch = Switch::new();
     let (one, two, three) = (switch.host(), switch.host(), switch.host());
-    let mut first = up(&one, "one");
-    one.healthy();
+    let mut first = first(&one);
     let before = posts(&one);
     let begun = Instant::now();
-    let mut second = join(&two, "two", &code(&one, &["--control"]));
-    are(&one, &["one ready", "two ready"]);
-    one.healthy();
-    let mut third = join(&three, "three", &code(&one, &["--control"]));
-    are(&one, &["one ready", "three ready", "two ready"]);
-    for host in [&one, &two, &three] {
-        host.healthy();
-    }
+    let mut second = joins(&one, &two, "two", &["--control"], &["one ready", "two ready"]);
+    let mut third = joins(&one, &three, "three", &["--control"], &["one ready", "three ready", "two ready"]);
     println!("three control planes {:.0} s after the first code, SQLite left for etcd in place", begun.elapsed().as_secs_f64());
     assert!(posts(&one) > before);
     voting(&one, 3);
@@ -215,7 +226,7 @@ fn three_control_planes_lose_any_one_of_them_and_nothing_else() {
 }
 
 /// Waits until so many members of etcd have a vote.
-fn voting(host: &TestHost, wanted: usize) {
+pub fn voting(host: &TestHost, wanted: usize) {
     let pki = host.data().join("pki");
     let file = |name: &str| pki.join(name).display().to_string();
     let list = || {

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const LIFE: time::Duration = time::Duration::days(365);
 
 /// Every container with the number of its restarts: other containers would have other names.
-fn containers(host: &TestHost) -> BTreeSet<String> {
+pub fn containers(host: &TestHost) -> BTreeSet<String> {
     let all = "{range .items[*].status.containerStatuses[*]}{.containerID} {.restartCount}{'\\n'}{end}".replace('\'', "\"");
     let asked = || {
         let out = host.antihate(&["kubectl", "get", "pods", "-A", "-o", &format!("jsonpath={all}")]);
@@ -39,6 +39,7 @@ fn age_certificates(host: &TestHost) {
         node_ip: host.address.parse().expect("an address"),
         service_ip: antihate::host::settings::SERVICE_IP,
         api_port: antihate::host::settings::API_PORT,
+        id: "1".into(),
     };
     let ca = kit::authority(&dir, "ca", "antihate-cluster", now).expect("the authority");
     for leaf in leaves(&names) {

@@ -2,8 +2,9 @@
 
 use super::{Hosts, etcd};
 use crate::config::place::{Datastore, Host};
+use crate::host::render::etcd::METRICS_PORT;
 use crate::host::settings::Settings;
-use crate::host::{mesh, place};
+use crate::host::{mesh, place, probe};
 use crate::join::door::{Keeper, WAIT};
 use crate::status::Problem;
 use std::sync::Arc;
@@ -47,6 +48,20 @@ impl Keeper for HostKeeper {
         let (settings, host) = (self.settings.clone(), host.clone());
         let added = tokio::task::spawn_blocking(move || etcd::add(&settings.layout, &host)).await;
         added.unwrap_or_else(|e| Err(Problem::new("ETC-103", "adding a member broke off", e.to_string(), "Try again.")))
+    }
+
+    async fn member_anew(&self, host: &Host) -> Result<String, Problem> {
+        if self.settings.place.datastore != Datastore::Etcd {
+            return Err(wait("this control plane does not run on etcd yet"));
+        }
+        let figures = probe::plain(METRICS_PORT, "/metrics").await.map_err(|e| etcd::too_few(format!("the member of {}: {e}", self.settings.node)))?;
+        let (settings, host) = (self.settings.clone(), host.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            let listed = etcd::members(&settings.layout).map_err(|p| etcd::too_few(p.cause))?;
+            let own = listed.iter().find(|m| m.name == settings.node).map(|m| m.id);
+            etcd::anew(&settings.layout, &host, &etcd::heard(&String::from_utf8_lossy(&figures), own))
+        });
+        done.await.unwrap_or_else(|e| Err(Problem::new("ETC-103", "adding a member broke off", e.to_string(), "Try again.")))
     }
 
     fn changed(&self) {

@@ -49,8 +49,8 @@ fn names(hosts: &[Host]) -> String {
     if hosts.is_empty() { "this host alone".into() } else { hosts.iter().map(|h| h.name.as_str()).collect::<Vec<_>>().join(", ") }
 }
 
-/// Removes host `name`. `forced`: the host is lost, its pods are not waited for.
-pub async fn remove(layout: &Layout, name: &str, forced: bool, limit: Duration, tell: &dyn Fn(&str)) -> Result<(), Problem> {
+/// Removes host `name`. `forced`: the host is lost, its pods are not waited for. Returns what it was.
+pub async fn remove(layout: &Layout, name: &str, forced: bool, limit: Duration, tell: &dyn Fn(&str)) -> Result<Host, Problem> {
     let cluster = Cluster::connect(&layout.admin_kubeconfig()).await.map_err(|e| e.problem())?;
     let host = removable(&registry::hosts(&cluster).await?.unwrap_or_default(), name)?;
     let node = cluster.node(name).await.map_err(|e| e.problem())?;
@@ -65,12 +65,15 @@ pub async fn remove(layout: &Layout, name: &str, forced: bool, limit: Duration, 
         let (at, gone) = (layout.clone(), host.clone());
         blocking(move || etcd::remove(&at, &gone)).await?;
     }
+    tell("closing the API servers to its certificates");
+    registry::add_removed(&cluster, &host).await?;
     registry::change_hosts(&cluster, |hosts| {
         hosts.retain(|h| h.name != name);
         Ok(())
     })
     .await?;
-    cluster.delete_node(name).await.map_err(|e| e.problem())
+    cluster.delete_node(name).await.map_err(|e| e.problem())?;
+    Ok(host)
 }
 
 async fn blocking(work: impl FnOnce() -> Result<(), Problem> + Send + 'static) -> Result<(), Problem> {

@@ -6,9 +6,13 @@
 pub mod balance;
 pub mod etcd;
 mod keeper;
+pub mod keys;
 pub mod leave;
+pub mod member;
 pub mod moving;
 mod renewal;
+#[cfg(test)]
+mod server_tests;
 mod tend;
 
 pub use keeper::HostKeeper;
@@ -38,6 +42,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const SOON: Duration = Duration::from_millis(500);
 /// So many looks in a row have to miss a node that was there.
 const SURE: u32 = 3;
+/// A host that is not answered asks for the reason at every so manieth look.
+const SELDOM: u32 = 60;
 
 /// What others share with the task that looks after the hosts.
 #[derive(Clone)]
@@ -48,6 +54,10 @@ pub struct Hosts {
     pub regroup: CancellationToken,
     /// Where the API server is asked, best first; used by a host without a control plane.
     pub targets: watch::Sender<Vec<SocketAddrV4>>,
+    /// Sum of the authorities that the components were started with; empty before.
+    pub begun: watch::Sender<String>,
+    /// All components of this host are well.
+    pub sound: watch::Sender<bool>,
     health: watch::Sender<Option<Result<String, Problem>>>,
 }
 
@@ -55,7 +65,7 @@ impl Hosts {
     /// Of a host that begins.
     pub fn new(settings: &Settings) -> Hosts {
         let targets = watch::channel(targets(&settings.place)).0;
-        Hosts { changed: Arc::default(), regroup: CancellationToken::new(), targets, health: watch::channel(None).0 }
+        Hosts { changed: Arc::default(), regroup: CancellationToken::new(), targets, begun: watch::channel(String::new()).0, sound: watch::channel(false).0, health: watch::channel(None).0 }
     }
 
     /// That it stands otherwise.
@@ -77,9 +87,15 @@ impl Hosts {
         if !settings.place.is_joined() {
             self.changed.notified().await;
         }
-        let (mut tended, mut presence) = (tend::Tended::default(), Presence::default());
+        let mut looks = Looks::default();
         loop {
-            let done = self.round(&settings, &mut tended, &mut presence).await;
+            let done = match self.round(&settings, &mut looks).await {
+                Ok(detail) => {
+                    (looks.failed, looks.why) = (0, None);
+                    Ok(detail)
+                }
+                Err(problem) => Err(looks.why(&settings, problem).await),
+            };
             let news = self.health.send_if_modified(|now| {
                 let new = Some(done.clone());
                 let changed = *now != new;
@@ -98,11 +114,12 @@ impl Hosts {
         }
     }
 
-    async fn round(&self, settings: &Arc<Settings>, tended: &mut tend::Tended, presence: &mut Presence) -> Result<String, Problem> {
-        let cluster = Cluster::connect(&settings.kubeconfig()).await.map_err(|e| e.problem())?;
+    async fn round(&self, settings: &Arc<Settings>, looks: &mut Looks) -> Result<String, Problem> {
+        let cluster = looks.cluster(settings).await?;
         let listed = match listed(settings, &cluster).await {
             // While no control plane answers the mesh is kept as it was.
             Err(silent) => {
+                looks.cluster = None;
                 mesh::apply(settings, &members(&settings.place)).await?;
                 return Err(silent);
             }
@@ -116,16 +133,58 @@ impl Hosts {
             *old = new;
             changed
         });
-        let there = cluster.node(&settings.node).await.map_err(|e| e.problem())?.is_some();
-        if is_another_cluster(settings, &now) || presence.is_lost(there) {
+        let node = cluster.node(&settings.node).await.map_err(|e| e.problem())?;
+        if is_another_cluster(settings, &now) || looks.presence.is_lost(node.is_some()) {
             self.regroup.cancel();
         }
-        let detail = mesh::apply(settings, &members(&now)).await?;
+        let mut detail = format!("{} hosts, {}", now.hosts.len(), mesh::apply(settings, &members(&now)).await?);
         if now.control {
-            tended.round(settings, &now, &cluster).await?;
+            looks.tended.round(settings, &now, &cluster).await?;
         }
-        Ok(format!("{} hosts, {detail}", now.hosts.len()))
+        let begun = Some(self.begun.borrow().clone()).filter(|trust| !trust.is_empty() && *self.sound.borrow());
+        match looks.keys.round(settings, &now, &cluster, node.as_ref(), begun).await? {
+            keys::Followed::StartAnew => self.regroup.cancel(),
+            keys::Followed::Still(why) => detail.extend(why.map(|why| format!(", {why}"))),
+        }
+        Ok(detail)
     }
+}
+
+/// What is kept from look to look.
+#[derive(Default)]
+struct Looks {
+    /// One connection serves until it fails.
+    cluster: Option<Cluster>,
+    tended: tend::Tended,
+    presence: Presence,
+    keys: keys::Keys,
+    failed: u32,
+    /// Why the API server does not answer this host, as a control plane told it.
+    why: Option<Problem>,
+}
+
+impl Looks {
+    async fn cluster(&mut self, settings: &Settings) -> Result<Cluster, Problem> {
+        if let Some(cluster) = &self.cluster {
+            return Ok(cluster.clone());
+        }
+        let made = Cluster::connect(&settings.kubeconfig()).await.map_err(|e| e.problem())?;
+        Ok(self.cluster.insert(made).clone())
+    }
+
+    /// The problem of a look that failed. A host that the API server turns away for good asks a control plane for the reason.
+    async fn why(&mut self, settings: &Settings, problem: Problem) -> Problem {
+        self.failed += 1;
+        if !settings.place.control && (self.failed == SURE || self.failed.is_multiple_of(SELDOM)) {
+            self.why = renewal::refusal(settings).await;
+        }
+        self.why.clone().unwrap_or(problem)
+    }
+}
+
+/// The problem of a host that is not in the list.
+fn removed(cause: impl Into<String>) -> Problem {
+    Problem::new("HST-105", "this host was removed from its cluster", cause, "Take it off with `antihate reset`; it may join again with a new code.")
 }
 
 /// The list in the datastore; one that was lost with the datastore is written anew from the copy of a control plane.
@@ -164,7 +223,7 @@ impl Presence {
 
 /// This host's place after a look at the list.
 fn next(old: &Place, listed: Vec<Host>, node: &str) -> Result<Place, Problem> {
-    let gone = || Problem::new("HST-105", "this host was removed from its cluster", format!("no host {node} is in the cluster's list"), "Take it off with `antihate reset`; it may join again with a new code.");
+    let gone = || removed(format!("no host {node} is in the cluster's list"));
     let own = listed.iter().find(|h| h.name == node).cloned();
     let own = if listed.is_empty() { None } else { Some(own.ok_or_else(gone)?) };
     let (index, pools) = own.map_or((old.index, old.pools.clone()), |h| (h.index, h.pools));

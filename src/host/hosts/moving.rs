@@ -59,7 +59,8 @@ pub fn set_aside(layout: &Layout) {
 }
 
 fn with(s: &Settings, datastore: Datastore) -> Settings {
-    Settings { place: Place { datastore, members: String::new(), ..s.place.clone() }, ..s.clone() }
+    // Alone: the copy begins as the one member, whoever has joined already.
+    Settings { place: Place { datastore, members: String::new(), hosts: Vec::new(), ..s.place.clone() }, ..s.clone() }
 }
 
 fn mirroring(s: &Settings, source: &str) -> Vec<String> {

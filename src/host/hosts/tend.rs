@@ -6,6 +6,9 @@ use crate::cluster::Cluster;
 use crate::cluster::nodes::NodeSeen;
 use crate::config::Place;
 use crate::config::place::{Datastore, Host};
+use crate::files;
+use crate::host::place;
+use crate::host::render::control::{AUTHORIZATION, authorization};
 use crate::host::settings::Settings;
 use crate::join::registry;
 use crate::status::Problem;
@@ -48,11 +51,13 @@ impl Tended {
         if now.datastore == Datastore::Etcd && settings.place.datastore == Datastore::Etcd && (self.voting != controls || self.rounds.is_multiple_of(EVERY)) {
             let layout = settings.layout.clone();
             let all = tokio::task::spawn_blocking(move || etcd::promote(&layout)).await.unwrap_or(Ok(false))?;
+            super::member::has_worked(&settings.layout);
             self.voting = if all { controls } else { 0 };
         }
         if now.hosts.is_empty() || self.rounds % NODES != 1 {
             return Ok(());
         }
+        turn_away(settings, now, cluster).await?;
         let changes = decide(&now.hosts, &cluster.nodes().await.map_err(|e| e.problem())?);
         for moved in changes.moved {
             tracing::info!(host = %moved.name, address = %moved.address, "a host has another address");
@@ -68,6 +73,20 @@ impl Tended {
         }
         Ok(())
     }
+}
+
+/// Has this host's API server turn away the hosts that were removed.
+async fn turn_away(settings: &Settings, now: &Place, cluster: &Cluster) -> Result<(), Problem> {
+    let gone: Vec<String> = registry::removed(cluster).await?.into_iter().map(|r| r.id).collect();
+    if gone == now.gone {
+        return Ok(());
+    }
+    let now = Place { gone, ..now.clone() };
+    place::save(&settings.layout, &now)?;
+    let path = settings.etc(AUTHORIZATION);
+    let text = authorization(&Settings { place: now, ..settings.clone() });
+    let written = files::replace_if_changed(&path, text.as_bytes(), 0o600);
+    written.map(drop).map_err(|e| Problem::new("HST-114", format!("{} cannot be written", path.display()), e.to_string(), "See that the data root is writable and has free space."))
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ fn apiserver(s: &Settings) -> Vec<String> {
         "--bind-address=0.0.0.0".into(),
         format!("--secure-port={API_PORT}"),
         format!("--service-cluster-ip-range={SERVICE_CIDR}"),
-        "--authorization-mode=Node,RBAC".into(),
+        format!("--authorization-config={}", s.etc(super::control::AUTHORIZATION).display()),
         "--enable-admission-plugins=NodeRestriction,DenyServiceExternalIPs".into(),
         // Who may run such pods is the matter of Pod Security: our namespaces are restricted. Device plugins of a GPU need it elsewhere.
         "--allow-privileged=true".into(),

@@ -8,7 +8,8 @@ use crate::pki::cluster::ETCD as MEMBER;
 pub const CLIENT_PORT: u16 = 2379;
 /// Where the members talk to each other.
 pub const PEER_PORT: u16 = 2380;
-const METRICS_PORT: u16 = 2381;
+/// Where its figures are.
+pub const METRICS_PORT: u16 = 2381;
 
 /// The address at which the others reach this host's member.
 pub fn peer_url(host: &Host) -> String {
@@ -19,8 +20,10 @@ pub fn peer_url(host: &Host) -> String {
 pub fn command(s: &Settings) -> Vec<String> {
     let pki = |f: &str| s.layout.pki().join(f).display().to_string();
     let peer = format!("https://{}:{PEER_PORT}", s.node_ip);
-    // The list and its state are read by a member without data only.
-    let (members, state) = if s.place.members.is_empty() { (format!("{}={peer}", s.node), "new") } else { (s.place.members.clone(), "existing") };
+    // Both are read by a member without data only. One that lost its data while it ran must not begin a cluster of its own beside the
+    // others: it ends, and is made anew.
+    let members = if s.place.members.is_empty() { format!("{}={peer}", s.node) } else { s.place.members.clone() };
+    let state = if s.place.members.is_empty() && !s.place.elects() { "new" } else { "existing" };
     vec![
         format!("--name={}", s.node),
         format!("--data-dir={}", s.layout.etcd().display()),
@@ -53,7 +56,6 @@ pub fn command(s: &Settings) -> Vec<String> {
         "--log-level=warn".into(),
     ]
 }
-
 
 /// How the API server of this host asks.
 pub fn client(s: &Settings) -> Vec<String> {

@@ -12,6 +12,8 @@ pub fn files(s: &Settings) -> Vec<(&'static str, String)> {
     vec![
         ("audit.yaml", control::audit_policy()),
         ("authentication.yaml", control::authentication()),
+        (control::AUTHORIZATION, control::authorization(s)),
+        ("nobody.kubeconfig", control::nobody(s)),
         ("scheduler.yaml", control::scheduler(s)),
         ("kubelet.yaml", node::kubelet(s)),
         ("kube-proxy.yaml", node::kube_proxy(s)),
@@ -69,6 +71,12 @@ mod tests {
         }
     }
 
+    #[test]
+    fn removed_hosts_are_turned_away_as_recorded() {
+        let place = Place { gone: vec!["0a1b".into(), "2c3d".into()], ..Place::alone() };
+        golden("authorization-removed.yaml", &control::authorization(&Settings { place, ..settings() }));
+    }
+
     fn commands_of(s: &Settings) -> String {
         commands::all(s).iter().map(|c| format!("{} {}\n  {}\n", c.program.display(), c.name, c.args.join("\n  "))).collect()
     }
@@ -83,7 +91,7 @@ mod tests {
         let host = |name: &str, index: u8, control| Host { name: name.into(), index, address: [192, 0, 2, 7 + index].into(), pools: [Pool::Database].into(), control, mesh_key: String::new(), version: String::new() };
         let hosts = vec![host("leaf", 0, true), host("two", 1, true), host("three", 2, false)];
         let of = |index: u8, control, members: &str| {
-            let place = Place { index, control, pools: [Pool::Database].into(), datastore: Datastore::Etcd, members: members.into(), hosts: hosts.clone() };
+            let place = Place { index, control, pools: [Pool::Database].into(), datastore: Datastore::Etcd, members: members.into(), hosts: hosts.clone(), gone: Vec::new() };
             Settings { node: hosts[usize::from(index)].name.clone(), node_ip: hosts[usize::from(index)].address, place, ..settings() }
         };
         golden("commands-control.txt", &commands_of(&of(1, true, "leaf=https://192.0.2.7:2380,two=https://192.0.2.8:2380")));
@@ -100,7 +108,7 @@ mod tests {
     fn every_yaml_and_toml_can_be_read_back() {
         for (name, text) in files(&settings()) {
             match name.rsplit('.').next() {
-                Some("yaml") => drop(serde_yaml_ng::from_str::<serde_json::Value>(&text).expect(name)),
+                Some("yaml" | "kubeconfig") => drop(serde_yaml_ng::from_str::<serde_json::Value>(&text).expect(name)),
                 Some("toml") => drop(text.parse::<toml::Table>().expect(name)),
                 Some("conflist") => drop(serde_json::from_str::<serde_json::Value>(&text).expect(name)),
                 _ => assert!(text.starts_with("#"), "{name}"),

@@ -63,6 +63,12 @@ pub fn common_name(cert: &[u8]) -> Option<String> {
     parsed.subject().iter_common_name().next().and_then(|name| name.as_str().ok()).map(str::to_owned)
 }
 
+/// The organisations of a certificate's subject.
+pub fn organisations(cert: &[u8]) -> Vec<String> {
+    let Ok((_, parsed)) = X509Certificate::from_der(cert) else { return Vec::new() };
+    parsed.subject().iter_organization().filter_map(|name| name.as_str().ok()).map(str::to_owned).collect()
+}
+
 /// Reads the certificate of a node; `None` if it names none.
 pub fn node_certificate(cert: &[u8]) -> Option<NodeCertificate> {
     let (_, parsed) = X509Certificate::from_der(cert).ok()?;

@@ -12,6 +12,15 @@ use tokio::net::TcpStream;
 /// A connection of a node.
 pub type Stream = tokio_rustls::server::TlsStream<TcpStream>;
 
+/// Who a client's certificate says it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Its common name.
+    pub name: String,
+    /// Its organisations.
+    pub groups: Vec<String>,
+}
+
 /// Accepts connections under one certificate; make a new one before that ends (90 days).
 #[derive(Clone)]
 pub struct Acceptor(tokio_rustls::TlsAcceptor);
@@ -41,14 +50,15 @@ impl Acceptor {
         Ok(Acceptor(tokio_rustls::TlsAcceptor::from(Arc::new(config))))
     }
 
-    /// Shakes hands; returns the connection, its keying material and the common name in the client's certificate, if it showed one
-    /// that these roots vouch for.
-    pub async fn accept_named(&self, tcp: TcpStream, label: &[u8]) -> std::io::Result<(Stream, [u8; 32], Option<String>)> {
+    /// Shakes hands; returns the connection, its keying material and who the client's certificate says it is, if it showed one that
+    /// these roots vouch for.
+    pub async fn accept_named(&self, tcp: TcpStream, label: &[u8]) -> std::io::Result<(Stream, [u8; 32], Option<Caller>)> {
         let stream = self.0.accept(tcp).await?;
         let session = stream.get_ref().1;
         let exporter = session.export_keying_material([0; 32], label, None).map_err(std::io::Error::other)?;
-        let name = session.peer_certificates().and_then(|chain| chain.first()).and_then(|c| super::common_name(c));
-        Ok((stream, exporter, name))
+        let shown = session.peer_certificates().and_then(|chain| chain.first());
+        let caller = shown.and_then(|c| Some(Caller { name: super::common_name(c)?, groups: super::organisations(c) }));
+        Ok((stream, exporter, caller))
     }
 
     /// Shakes hands; returns the connection, its keying material and the node's certificate, if it showed one.
