@@ -1,16 +1,20 @@
-//! Makes anew what a power cut or a failing disk damaged: the datastore, the container runtime's store, the kubelet's checkpoints.
+//! Makes anew what a power cut or a failing disk damaged: the datastore, the container runtime's store, the kubelet's checkpoints,
+//! and, by a fresh start alone, keys and configuration.
 //!
 //! All of it comes again from the payload and our own manifests, without a network. Posts lie elsewhere, in PostgreSQL's and
 //! Kafka's volumes, and are never touched. What runs only notices: it leaves a note, ends everything and starts the program
 //! anew; the rebuilding is done by the next start, while nothing runs, and goes on after a kill because the note stays until then.
 
 use super::distribution::Distribution;
-use super::stop;
+use super::policy::claims::RESULTS;
+use super::{reset, stop};
 use crate::config::layout::Layout;
+use crate::device::plugin;
 use crate::files;
+use crate::process::cgroup::{self, Cgroup};
 use crate::status::Problem;
-use crate::store;
-use std::path::PathBuf;
+use crate::store::{self, sums};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// What can be made anew.
@@ -22,27 +26,43 @@ pub enum Part {
     Runtime,
     /// What the kubelet remembers of devices, processors and resources.
     Checkpoints,
+    /// Keys, rendered configuration, images that the runtime lost: every start compares them and makes anew what is not as it should
+    /// be. Pods go on meanwhile.
+    Configuration,
 }
 
 /// A part that was made anew is not made anew again so soon: what does not help once does not help at once again.
 const PAUSE: Duration = Duration::from_secs(600);
 /// A component that ended so often in a row does not come up by itself.
 const ENDS: u32 = 3;
-/// The kubelet's checkpoints, below its root.
-const CHECKPOINTS: [&str; 7] = [
-    "cpu_manager_state", "memory_manager_state", "dra_manager_state", "allocated_pods_state", "actuated_pods_state", "pod_status_manager_state",
-    "device-plugins/kubelet_internal_checkpoint",
+/// A node that did not become Ready so often, two minutes each, does not become it by waiting.
+const UNREADY: u32 = 3;
+/// What is made anew when a component ends again and again, in the order in which they depend on each other: who stands on a broken
+/// part ends too. Those that keep nothing were given a wrong key or a wrong configuration.
+const RUNGS: [(&str, Part); 8] = [
+    ("kine", Part::Datastore), ("containerd", Part::Runtime), ("kubelet", Part::Checkpoints), ("kubelet", Part::Runtime),
+    ("kube-apiserver", Part::Configuration), ("kube-controller-manager", Part::Configuration), ("kube-scheduler", Part::Configuration), ("kube-proxy", Part::Configuration),
 ];
+/// The kubelet's checkpoints, below its root.
+const CHECKPOINTS: [&str; 6] = ["cpu_manager_state", "memory_manager_state", "dra_manager_state", "allocated_pods_state", "actuated_pods_state", "pod_status_manager_state"];
+/// The one that every kubelet has at the same place, with the sockets of device plugins.
+const DEVICES: &str = "kubelet_internal_checkpoint";
 
 impl Part {
-    const ALL: [Part; 3] = [Part::Datastore, Part::Runtime, Part::Checkpoints];
+    const ALL: [Part; 4] = [Part::Datastore, Part::Runtime, Part::Checkpoints, Part::Configuration];
 
     fn name(self) -> &'static str {
         match self {
             Part::Datastore => "datastore",
             Part::Runtime => "runtime",
             Part::Checkpoints => "checkpoints",
+            Part::Configuration => "configuration",
         }
+    }
+
+    /// Whether containers may go on while it is made anew.
+    pub fn spares_pods(self) -> bool {
+        self == Part::Configuration
     }
 }
 
@@ -55,6 +75,14 @@ pub struct Facts {
     pub ends: Vec<(&'static str, u32)>,
     /// How often the import of images failed in a row.
     pub imports_failed: u32,
+    /// How often in a row the node did not become Ready in time although every component runs.
+    pub unready: u32,
+    /// The datastore's process ended and serves again.
+    pub came_back: bool,
+    /// Why containers do not start, where the runtime or what it should have is at fault.
+    pub stuck: Option<String>,
+    /// They have not started for so long that a slow machine is no reason.
+    pub stuck_for_long: bool,
     /// What was made anew a short time ago.
     pub recent: Vec<Part>,
 }
@@ -66,17 +94,44 @@ pub fn decide(facts: &Facts) -> Option<(Part, String)> {
     if let Some(damage) = facts.datastore.as_ref().filter(|_| may(Part::Datastore)) {
         return Some((Part::Datastore, damage.clone()));
     }
-    // In the order in which they depend on each other: who stands on a broken part ends too.
-    let rungs = [("kine", Part::Datastore), ("containerd", Part::Runtime), ("kubelet", Part::Checkpoints), ("kubelet", Part::Runtime)];
-    let rung = rungs.into_iter().find_map(|(name, part)| Some((part, ended(name)?)).filter(|(part, _)| may(*part)));
-    let imports = || (facts.imports_failed >= ENDS && may(Part::Runtime)).then(|| (Part::Runtime, "images cannot be imported".to_string()));
-    rung.or_else(imports)
+    let rung = RUNGS.into_iter().find_map(|(name, part)| Some((part, ended(name)?)).filter(|(part, _)| may(*part)));
+    let imports = (facts.imports_failed >= ENDS).then(|| (Part::Runtime, "images cannot be imported".to_string()));
+    let unready = (facts.unready >= UNREADY).then(|| (Part::Runtime, "every component runs and the node does not become Ready".to_string()));
+    // What a damaged log held is gone with it: an API server that has seen more than the datastore holds stays out of step with it.
+    let came_back = facts.came_back.then(|| (Part::Configuration, "the datastore ended and came back: what stands on it begins anew".to_string()));
+    let rungs = if facts.stuck_for_long { &[Part::Configuration, Part::Runtime][..] } else { &[Part::Configuration] };
+    let stuck = rungs.iter().filter_map(|part| Some((*part, facts.stuck.clone()?)));
+    rung.into_iter().chain(imports).chain(unready).chain(came_back).chain(stuck).find(|(part, _)| may(*part))
 }
 
 /// Adds what lies on the disk to what was seen of the components; the datastore is read only when it is `suspected`.
 pub fn look(layout: &Layout, seen: Facts, suspected: bool) -> Facts {
     let recent = Part::ALL.into_iter().filter(|part| was_rebuilt_lately(layout, *part)).collect();
-    Facts { datastore: suspected.then(|| store::damage(&database(layout))).flatten(), recent, ..seen }
+    Facts { datastore: suspected.then(|| datastore_damage(layout)).flatten(), recent, ..seen }
+}
+
+/// Damage of the datastore's structure, or of what stands in its rows.
+fn datastore_damage(layout: &Layout) -> Option<String> {
+    let database = database(layout);
+    store::damage(&database).or_else(|| sums::changed(&database, &sums_of(&database)))
+}
+
+/// Remembers what stands in the datastore's rows, so that a later start sees whether it is still the same. Blocks for some
+/// milliseconds; what cannot be remembered is only told: the node works without it.
+pub fn remember(layout: &Layout) {
+    let database = database(layout);
+    // k3s may change its rows in ways of its own when it is updated.
+    if Distribution::of(layout) != Distribution::Embedded || !database.exists() {
+        return;
+    }
+    if let Err(e) = sums::keep(&database, &sums_of(&database)) {
+        tracing::warn!(error = %e, cause = %std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default(), "changes of bits in the datastore are not seen for now");
+    }
+}
+
+/// Beside the database, so that they are set aside together.
+fn sums_of(database: &Path) -> PathBuf {
+    database.with_file_name("rows.sums")
 }
 
 /// Leaves a note for the next start.
@@ -92,7 +147,22 @@ pub fn at_start(layout: &Layout) -> Result<Vec<String>, Problem> {
         let Some(why) = std::fs::read_to_string(note(layout, part)).ok().or_else(|| seen(layout, part)) else { continue };
         done.push(make_anew(layout, part, &why)?);
     }
+    // Before kine gives numbers to new rows: after a lost log they are those of rows that are known and gone.
+    remember(layout);
+    forget_addresses(layout).map_err(|e| failed(Part::Runtime, &e))?;
     Ok(done)
+}
+
+/// Where no pod lives none has an address: a record that was damaged would be one that nobody can ever give back. What the plugins'
+/// library keeps goes too, because it names the same addresses as another pod's.
+fn forget_addresses(layout: &Layout) -> std::io::Result<()> {
+    let pods = Cgroup::new(Path::new(cgroup::MOUNT), &layout.cgroup()).child("kubepods");
+    if !pods.processes().is_empty() {
+        return Ok(());
+    }
+    let results = reset::plugin_results(Path::new(RESULTS), layout);
+    results.iter().try_for_each(|file| absent(std::fs::remove_file(file)))?;
+    absent(std::fs::remove_dir_all(layout.kubernetes().join("cni")))
 }
 
 /// The key that encrypts secrets is lost: what it encrypted can be read by nobody any more. Blocks.
@@ -103,7 +173,9 @@ pub fn without_old_secrets(layout: &Layout) -> Result<Option<String>, Problem> {
 
 fn make_anew(layout: &Layout, part: Part, why: &str) -> Result<String, Problem> {
     tracing::warn!(part = part.name(), why, "a damaged part of the node is made anew; posts are not touched");
-    stop::leftovers(layout)?;
+    if !part.spares_pods() {
+        stop::leftovers(layout)?;
+    }
     remove(layout, part).map_err(|e| failed(part, &e))?;
     files::replace(&mark(layout, part), why.as_bytes(), 0o600).map_err(|e| failed(part, &e))?;
     drop(std::fs::remove_file(note(layout, part)));
@@ -115,13 +187,13 @@ fn seen(layout: &Layout, part: Part) -> Option<String> {
     let containerd = Distribution::of(layout).places(layout).runtime_root;
     let known = |path: &str| std::fs::metadata(containerd.join(path)).is_ok_and(|m| m.len() > 0);
     match part {
-        Part::Datastore => store::damage(&database(layout)),
+        Part::Datastore => datastore_damage(layout),
         // An empty list of what is there, beside what is there, is filled with contradictions.
         Part::Runtime if containerd.join("io.containerd.snapshotter.v1.overlayfs/snapshots/1").exists() => {
             let lists = ["io.containerd.metadata.v1.bolt/meta.db", "io.containerd.snapshotter.v1.overlayfs/metadata.db"];
             lists.into_iter().find(|list| !known(list)).map(|list| format!("{list} is gone or empty"))
         }
-        Part::Runtime | Part::Checkpoints => None,
+        Part::Runtime | Part::Checkpoints | Part::Configuration => None,
     }
 }
 
@@ -137,7 +209,11 @@ fn remove(layout: &Layout, part: Part) -> std::io::Result<()> {
             std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).recursive(true).create(store)
         }
         Part::Runtime => [places.runtime_root, k.join("cni"), places.runtime_state].iter().try_for_each(|p| absent(std::fs::remove_dir_all(p))),
-        Part::Checkpoints => CHECKPOINTS.iter().try_for_each(|name| absent(std::fs::remove_file(k.join("kubelet").join(name)))),
+        Part::Checkpoints => {
+            let own = CHECKPOINTS.iter().map(|name| k.join("kubelet").join(name));
+            own.chain([Path::new(plugin::FOLDER).join(DEVICES)]).try_for_each(|file| absent(std::fs::remove_file(file)))
+        }
+        Part::Configuration => Ok(()),
     }
 }
 
@@ -188,9 +264,18 @@ mod tests {
         assert_eq!(part(&facts(&[("kubelet", 3)], &[])), Some(Part::Checkpoints));
         assert_eq!(part(&facts(&[("kubelet", 3)], &[Part::Checkpoints])), Some(Part::Runtime));
         assert_eq!(part(&facts(&[("kubelet", 9)], &[Part::Checkpoints, Part::Runtime])), None, "no circle");
-        assert_eq!(part(&facts(&[("kube-scheduler", 9)], &[])), None, "it keeps nothing that could be damaged");
+        assert_eq!(part(&facts(&[("kube-scheduler", 9)], &[])), Some(Part::Configuration), "it keeps nothing that could be damaged");
+        assert_eq!(part(&facts(&[("kube-apiserver", 9)], &[Part::Configuration])), None, "an API server that ends is no proof against the datastore");
         assert_eq!(part(&Facts { datastore: Some("malformed".into()), ..facts(&[("containerd", 9)], &[]) }), Some(Part::Datastore));
         assert_eq!(part(&Facts { imports_failed: 3, ..Facts::default() }), Some(Part::Runtime));
+        assert_eq!((part(&Facts { unready: 2, ..Facts::default() }), part(&Facts { unready: 3, ..Facts::default() })), (None, Some(Part::Runtime)));
+        assert_eq!(part(&Facts { came_back: true, ..Facts::default() }), Some(Part::Configuration));
+        let stuck = |recent: &[Part]| Facts { stuck: Some("ErrImagePull".into()), ..facts(&[], recent) };
+        assert_eq!(part(&stuck(&[])), Some(Part::Configuration), "a fresh start imports what is missing");
+        assert_eq!(part(&stuck(&[Part::Configuration])), None, "a slow machine takes its time");
+        let long = |recent: &[Part]| Facts { stuck_for_long: true, ..stuck(recent) };
+        assert_eq!(part(&long(&[Part::Configuration])), Some(Part::Runtime));
+        assert_eq!(part(&long(&[Part::Configuration, Part::Runtime])), None);
     }
 
     #[test]

@@ -116,7 +116,7 @@ fn elsewhere(layout: &Layout) {
 
 /// Results that the network plugins keep of this node's pods: those of our network, whose configuration names this data root,
 /// and the loopbacks of the same sandboxes, whose configuration names nobody.
-fn plugin_results(folder: &Path, layout: &Layout) -> Vec<PathBuf> {
+pub(super) fn plugin_results(folder: &Path, layout: &Layout) -> Vec<PathBuf> {
     let results: Vec<_> = children(folder).into_iter().filter_map(|path| Some((serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?, path))).collect();
     let ours = |r: &serde_json::Value| r["networkName"] == NETWORK && configuration(r).contains(&format!("\"{}/", layout.data.display()));
     let known = children(&Distribution::of(layout).places(layout).runtime_root.join(SANDBOXES));

@@ -1,7 +1,7 @@
 //! Ends the node: what takes work first, then the containers with a deadline, then what they need. Nothing is left running.
 
 use super::distribution::Distribution;
-use super::k3s;
+use super::{heal, k3s};
 use super::kubernetes::Running;
 use super::settings::Settings;
 use crate::config::layout::Layout;
@@ -27,6 +27,7 @@ pub fn all(s: &Settings, running: Option<Running>) -> Result<(), Problem> {
         // containerd sees its tasks end and lets the shims go.
         wait(Duration::from_secs(5), || !scan::marked(&s.layout.data).iter().any(|p| p.name.starts_with("containerd-shim")));
         running.stop(&COMPONENTS_LAST);
+        heal::remember(&s.layout);
     }
     leftovers(&s.layout)
 }

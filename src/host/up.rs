@@ -83,7 +83,8 @@ impl Node {
         let brought = tokio::select! {
             biased;
             () = self.stop.cancelled() => Ok(()),
-            () = self.notice() => {
+            part = self.notice() => {
+                pods_go_on = part.spares_pods();
                 self.again.cancel();
                 Ok(())
             }

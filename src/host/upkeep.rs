@@ -2,6 +2,7 @@
 //! certificates. The components are then started anew with what fits; pods go on meanwhile.
 
 use super::distribution::Distribution;
+use super::settings::API_PORT;
 use super::up::Node;
 use super::{check, facts, survey};
 use crate::pki::{cluster, joined};
@@ -47,7 +48,7 @@ pub fn decide(seen: &Seen) -> Option<String> {
     if let Some((address, _)) = seen.moved.filter(|(_, looks)| *looks >= SURE) {
         return Some(format!("this host's address is now {address}"));
     }
-    seen.due.then(|| "certificates are to be renewed".into())
+    seen.due.then(|| "certificates or keys are to be made anew".into())
 }
 
 impl Node {
@@ -83,7 +84,7 @@ impl Node {
         let s = &self.settings;
         match s.distribution {
             Distribution::Embedded if !s.place.control => joined::is_due(&s.layout.pki(), now),
-            Distribution::Embedded => cluster::is_due(&s.layout.pki(), now),
+            Distribution::Embedded => cluster::is_due(&s.layout.pki(), API_PORT, now),
             Distribution::K3s(_) => look > A_DAY && cluster::is_near_its_end(&s.distribution.credentials(&s.layout).certificate, K3S_REST, now),
         }
     }

@@ -133,13 +133,19 @@ pub fn ensure(dir: &Path, names: &ClusterNames, now: OffsetDateTime) -> Result<V
 
 /// Writes a kubeconfig for each of `users` out of its certificate and what is trusted.
 pub(super) fn kubeconfigs(dir: &Path, users: &[&str], api_port: u16) -> Result<(), PkiError> {
-    let trusted = read(dir, "trust", "crt")?;
-    for user in users {
-        let path = dir.join(format!("{user}.kubeconfig"));
-        let text = kubeconfig(user, &trusted, &read(dir, user, "crt")?, &read(dir, user, "key")?, &format!("127.0.0.1:{api_port}"));
+    for (path, text) in wanted_kubeconfigs(dir, users, api_port)? {
         files::replace_if_changed(&path, text.as_bytes(), 0o600).map_err(|source| PkiError::File { path, source })?;
     }
     Ok(())
+}
+
+fn wanted_kubeconfigs(dir: &Path, users: &[&str], api_port: u16) -> Result<Vec<(PathBuf, String)>, PkiError> {
+    let trusted = read(dir, "trust", "crt")?;
+    let one = |user: &&str| -> Result<(PathBuf, String), PkiError> {
+        let text = kubeconfig(user, &trusted, &read(dir, user, "crt")?, &read(dir, user, "key")?, &format!("127.0.0.1:{api_port}"));
+        Ok((dir.join(format!("{user}.kubeconfig")), text))
+    };
+    users.iter().map(one).collect()
 }
 
 /// A kubeconfig for a person: `user` in `group`, for a client that reaches the API server at `server` (`HOST:PORT`). Nobody can take
@@ -151,12 +157,21 @@ pub fn for_person(dir: &Path, (user, group): (&str, &str), server: &str, life: D
     Ok(kubeconfig(user, &read(dir, "trust", "crt")?, &crt, &key, server))
 }
 
-/// True when `ensure` would renew something at this time: a certificate's last third has begun, or it does not hold yet.
-pub fn is_due(dir: &Path, now: OffsetDateTime) -> bool {
-    let names = ClusterNames { node: String::new(), node_ip: Ipv4Addr::UNSPECIFIED, service_ip: Ipv4Addr::UNSPECIFIED, api_port: 0, id: String::new() };
+/// True when `ensure` would make something anew at this time: a certificate's last third has begun, it does not hold yet, or a file
+/// is not what was written.
+pub fn is_due(dir: &Path, api_port: u16, now: OffsetDateTime) -> bool {
+    let names = ClusterNames { node: String::new(), node_ip: Ipv4Addr::UNSPECIFIED, service_ip: Ipv4Addr::UNSPECIFIED, api_port, id: String::new() };
     let leaves = leaves(&names).into_iter().map(|leaf| leaf.file).chain([FRONT_CLIENT.to_string()]).map(|file| (file, kit::leaf_rest(LIFE)));
     let authorities = AUTHORITIES.map(|(file, _)| (file.to_string(), kit::AUTHORITY_REST));
-    rotation::is_due(dir) || leaves.chain(authorities).any(|(file, rest)| !read(dir, &file, "crt").is_ok_and(|pem| kit::holds(&pem, rest, now)))
+    let fits = |file: &str, rest| kit::is_whole(dir, file) && read(dir, file, "crt").is_ok_and(|pem| kit::holds(&pem, rest, now));
+    rotation::is_due(dir) || leaves.chain(authorities).any(|(file, rest)| !fits(&file, rest)) || !others_fit(dir, api_port)
+}
+
+/// What is no certificate is as `ensure` leaves it.
+fn others_fit(dir: &Path, api_port: u16) -> bool {
+    let same = |(path, text): (PathBuf, String)| std::fs::read_to_string(path).is_ok_and(|there| there == text);
+    let kubeconfigs = wanted_kubeconfigs(dir, &KUBECONFIGS, api_port).is_ok_and(|all| all.into_iter().all(same));
+    kubeconfigs && service_account_fits(dir) && encryption::exists(dir)
 }
 
 /// True when the certificate at `path` is there and ends within `rest`, whoever signed it.
@@ -181,12 +196,17 @@ fn kubeconfig(user: &str, ca: &str, crt: &str, key: &str, server: &str) -> Strin
     serde_json::to_string_pretty(&value).expect("plain data")
 }
 
+fn service_account_fits(dir: &Path) -> bool {
+    let (key, public) = (read(dir, "sa", "key"), read(dir, "sa", "pub"));
+    let pair = key.ok().and_then(|pem| rcgen::KeyPair::from_pem(&pem).ok());
+    pair.is_some_and(|pair| public.is_ok_and(|p| p == pair.public_key_pem()))
+}
+
 fn service_account_key(dir: &Path, made: &mut Vec<String>) -> Result<(), PkiError> {
-    let (key, public) = (dir.join("sa.key"), dir.join("sa.pub"));
-    let fits = |key_pem: String| rcgen::KeyPair::from_pem(&key_pem).is_ok_and(|pair| std::fs::read_to_string(&public).is_ok_and(|p| p == pair.public_key_pem()));
-    if std::fs::read_to_string(&key).is_ok_and(fits) {
+    if service_account_fits(dir) {
         return Ok(());
     }
+    let (key, public) = (dir.join("sa.key"), dir.join("sa.pub"));
     let pair = rcgen::KeyPair::generate().map_err(|source| PkiError::Certificate { name: "sa".into(), source })?;
     files::replace(&key, pair.serialize_pem().as_bytes(), 0o600).map_err(|source| PkiError::File { path: key, source })?;
     files::replace(&public, pair.public_key_pem().as_bytes(), 0o644).map_err(|source| PkiError::File { path: public, source })?;
@@ -225,9 +245,13 @@ mod tests {
         let flip: fn(&mut Vec<u8>) = |raw| raw[100] ^= 1;
         for (file, made) in [("scheduler.crt", "scheduler"), ("admin.key", "admin"), ("sa.key", "sa"), ("sa.pub", "sa"), ("encryption.yaml", "encryption")] {
             damage(file, if file == "encryption.yaml" { |raw| raw.truncate(90) } else { flip });
+            assert!(is_due(dir.path(), 6443, now), "{file}: also seen while the node runs");
             assert_eq!(ensure(dir.path(), &names(), now).unwrap(), [made], "{file}");
         }
+        damage("scheduler.kubeconfig", flip);
+        assert!(is_due(dir.path(), 6443, now) && ensure(dir.path(), &names(), now).unwrap().is_empty() && !is_due(dir.path(), 6443, now));
         damage("ca.crt", flip);
+        assert!(is_due(dir.path(), 6443, now));
         assert_eq!(ensure(dir.path(), &names(), now).unwrap().len(), all - 3, "all leaves of this authority");
         assert!(ensure(dir.path(), &names(), now).unwrap().is_empty());
     }
@@ -236,11 +260,11 @@ mod tests {
     fn leaves_are_renewed_in_the_last_third_of_their_life() {
         let dir = tempfile::tempdir().unwrap();
         let now = OffsetDateTime::now_utc();
-        assert!(is_due(dir.path(), now), "nothing is there");
+        assert!(is_due(dir.path(), 6443, now), "nothing is there");
         ensure(dir.path(), &names(), now).unwrap();
         let later = |days| now + Duration::days(days);
-        assert!(!is_due(dir.path(), later(200)) && ensure(dir.path(), &names(), later(200)).unwrap().is_empty());
-        assert!(is_due(dir.path(), later(300)) && ensure(dir.path(), &names(), later(300)).unwrap().contains(&"admin".to_string()));
+        assert!(!is_due(dir.path(), 6443, later(200)) && ensure(dir.path(), &names(), later(200)).unwrap().is_empty());
+        assert!(is_due(dir.path(), 6443, later(300)) && ensure(dir.path(), &names(), later(300)).unwrap().contains(&"admin".to_string()));
     }
 
     #[test]
@@ -252,10 +276,10 @@ mod tests {
         ensure(dir.path(), &names(), ahead).unwrap();
         assert_eq!(std::fs::read(dir.path().join("ca.crt")).unwrap(), before, "an authority outlives its leaves");
         // Two minutes back is no reason, a year is.
-        assert!(!is_due(dir.path(), ahead - Duration::minutes(2)) && is_due(dir.path(), now));
+        assert!(!is_due(dir.path(), 6443, ahead - Duration::minutes(2)) && is_due(dir.path(), 6443, now));
         assert_eq!(ensure(dir.path(), &names(), now).unwrap().len(), all - 2, "all leaves; keys have no time");
         let late = now + Duration::days(3650 - 300);
-        assert!(is_due(dir.path(), late));
+        assert!(is_due(dir.path(), 6443, late));
         ensure(dir.path(), &names(), late).unwrap();
         assert_ne!(std::fs::read(dir.path().join("ca.crt")).unwrap(), before, "an authority near its end is made anew");
     }

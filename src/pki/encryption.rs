@@ -47,13 +47,22 @@ pub fn keys(dir: &Path) -> Vec<Key> {
     let all = |field: &str| text.lines().filter_map(|l| l.trim().strip_prefix(field)).map(String::from).collect::<Vec<_>>();
     let keys: Vec<Key> = all("- name: ").into_iter().zip(all("secret: ")).map(|(name, secret)| Key { name, secret }).collect();
     let long_enough = |k: &Key| STANDARD.decode(&k.secret).is_ok_and(|raw| raw.len() == 32);
-    if keys.iter().all(long_enough) && text == config(&keys) { keys } else { Vec::new() }
+    let config = config(&keys);
+    // An earlier version wrote no sum.
+    if keys.iter().all(long_enough) && (text == config || text == format!("{config}{}", sum(&config))) { keys } else { Vec::new() }
 }
 
 /// Replaces the keys.
 pub fn write(dir: &Path, keys: &[Key]) -> Result<(), PkiError> {
     let path = file(dir);
-    files::replace(&path, config(keys).as_bytes(), 0o600).map_err(|source| PkiError::File { path, source })
+    let config = config(keys);
+    files::replace(&path, format!("{config}{}", sum(&config)).as_bytes(), 0o600).map_err(|source| PkiError::File { path, source })
+}
+
+/// The file's last line: one changed bit of a key leaves a key that is as good as any other and reads nothing.
+fn sum(config: &str) -> String {
+    use sha2::Digest;
+    format!("# sum {}\n", hex::encode(sha2::Sha256::digest(config.as_bytes())))
 }
 
 /// Secrets are written with XSalsa20-Poly1305; what was written in the clear before stays readable.
@@ -81,5 +90,10 @@ mod tests {
             std::fs::write(file(dir.path()), damaged).unwrap();
             assert!(!exists(dir.path()));
         }
+        let other = if both[1].secret.starts_with('A') { "B" } else { "A" };
+        std::fs::write(file(dir.path()), text.replace(&both[1].secret, &format!("{other}{}", &both[1].secret[1..]))).unwrap();
+        assert!(!exists(dir.path()), "another key of the right form");
+        std::fs::write(file(dir.path()), text.split("# sum").next().unwrap()).unwrap();
+        assert_eq!(keys(dir.path()), both, "as an earlier version wrote it");
     }
 }

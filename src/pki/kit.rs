@@ -65,6 +65,15 @@ pub fn existing(dir: &Path, name: &str, now: OffsetDateTime) -> Option<Authority
     Some(Authority { issuer, pem })
 }
 
+/// False when certificate or key of `name` in `dir` are not what was written there; an authority may have no record of that.
+pub fn is_whole(dir: &Path, name: &str) -> bool {
+    let text = |ending: &str| std::fs::read_to_string(dir.join(format!("{name}.{ending}")));
+    let (Ok(pem), Ok(key_pem)) = (text("crt"), text("key")) else { return false };
+    let known: Option<serde_json::Value> = text("json").ok().and_then(|raw| serde_json::from_str(&raw).ok());
+    let known = known.and_then(|record| serde_json::from_value::<Vec<String>>(if record.is_array() { record } else { record["sums"].clone() }).ok());
+    known.is_none_or(|known| known == sums(&pem, &key_pem))
+}
+
 /// Reads the authority `name` in `dir`, or makes it, valid for ten years. Key first, then certificate: a cut between
 /// the two leaves a key without certificate, which the next call replaces. One whose files were damaged is made anew: what it
 /// signed is then issued again, because its fingerprint differs. So is one that begins later than now, because it was made under a

@@ -4,7 +4,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::Path;
 use std::time::Duration;
 
-/// What is wrong with the structure of the SQLite file at `path`, in SQLite's words; `None` when it is whole, not there, or in
+/// What is wrong with the structure of the SQLite file at `path`, indexes too, in SQLite's words; `None` when it is whole, not there, or in
 /// use in a way that does not let it be looked at. Reads all of it and writes nothing but what an open of its log recovers.
 pub fn damage(path: &Path) -> Option<String> {
     if !path.exists() {
@@ -21,7 +21,7 @@ pub fn damage(path: &Path) -> Option<String> {
 fn check(path: &Path) -> rusqlite::Result<String> {
     let file = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     file.busy_timeout(Duration::from_secs(2))?;
-    file.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+    file.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
 }
 
 #[cfg(test)]

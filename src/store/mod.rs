@@ -19,6 +19,7 @@ mod queries;
 mod schema;
 mod sqlite;
 mod sqlite_sql;
+pub mod sums;
 
 pub use damage::damage;
 pub use flush::{Flush, Flushed, Span, Stored};

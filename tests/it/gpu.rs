@@ -104,11 +104,6 @@ fn a_card_reaches_pods_and_is_taken_and_given_back_through_loss_error_and_return
     }
     let switch = Switch::new();
     let host = switch.host();
-    // Every kubelet looks for plugins at the same place: this host has one of its own.
-    let kubelet = host.folder().join("kubelet");
-    std::fs::create_dir_all(&kubelet).expect("a folder");
-    std::fs::create_dir_all("/var/lib/kubelet").expect("a folder");
-    assert!(host.command("mount").args(["--bind"]).arg(&kubelet).arg("/var/lib/kubelet").status().expect("mount").success());
     let card = StandIn::new(&host.folder().join("driver"));
     let root = card.root.display().to_string();
     let mut node = host.start_bare(&["up", "--node-ip", &host.address, "--name", "leaf-1", "--driver-root", &root], "up.log");

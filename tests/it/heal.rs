@@ -1,7 +1,10 @@
 //! Damage as power cuts and failing disks leave it, on a real node: it is noticed, the part is made anew without a network, and
 //! no post is touched.
 
-use crate::node::{files_elsewhere, kill_host_process, kill9, nothing_is_left, posts, stop, up};
+mod cases;
+mod forty;
+
+use crate::node::{kill_host_process, kill9, nothing_is_left, posts, stop, up};
 use crate::support::testhost::{Switch, TestHost};
 use crate::support::{needs_the_file, until};
 use std::path::{Path, PathBuf};
@@ -30,7 +33,7 @@ fn flip(file: &Path) {
 
 fn forget_marks(host: &TestHost) {
     // Otherwise a part that was just made anew would be left alone for ten minutes.
-    for part in ["datastore", "runtime", "checkpoints"] {
+    for part in ["datastore", "runtime", "checkpoints", "configuration"] {
         drop(std::fs::remove_file(kubernetes(host, &format!("rebuilt-{part}"))));
     }
 }
@@ -64,7 +67,7 @@ fn damage_that_lies_on_the_disk_at_a_start_is_made_good_and_no_post_is_touched()
         return;
     }
     let switch = Switch::new();
-    let (host, elsewhere) = (switch.host(), files_elsewhere());
+    let host = switch.host();
     let (mut node, before) = with_posts(&host);
 
     kill_host_process(&mut node);
@@ -80,7 +83,7 @@ fn damage_that_lies_on_the_disk_at_a_start_is_made_good_and_no_post_is_touched()
     node = up(&host);
     heals(&host, "stopped; list of the runtime and key of the secrets lost", &["runtime", "datastore"], before);
     stop(&host, &mut node);
-    nothing_is_left(&host, &elsewhere);
+    nothing_is_left(&host);
 }
 
 #[test]

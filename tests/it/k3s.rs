@@ -3,7 +3,7 @@
 //! by the last test, where `ANTIHATE_K3S_FILE` names one.
 
 use crate::cluster::keeps_its_promises;
-use crate::node::{files_elsewhere, kill_host_process, lost_nothing, nothing_is_left, posts, stop};
+use crate::node::{kill_host_process, lost_nothing, nothing_is_left, posts, stop};
 use crate::support::testhost::{Switch, TestHost};
 use crate::support::{needs_the_file, said, until};
 use std::path::{Path, PathBuf};
@@ -18,12 +18,6 @@ fn stand_in(folder: &Path) -> PathBuf {
     let done = Command::new("rustc").args(["--edition", "2024", "-O", "-o"]).arg(&out).arg(source).output().expect("rustc");
     assert!(done.status.success(), "{}", said(&done));
     out
-}
-
-/// k3s keeps its running state in `/run/k3s`, whatever it is told: `/run` is this host's own here.
-fn own_run(host: &TestHost) {
-    let done = host.command("mount").args(["-t", "tmpfs", "tmpfs", "/run"]).output().expect("mount");
-    assert!(done.status.success(), "{}", said(&done));
 }
 
 fn up(host: &TestHost, more: &[&str]) -> Child {
@@ -47,7 +41,6 @@ fn step(status: &serde_json::Value, id: &str) -> String {
 fn lives(file: &Path) {
     let switch = Switch::new();
     let host = switch.host();
-    own_run(&host);
     let file = file.display().to_string();
     let checked = host.antihate(&["check", "--k3s", &file, "--json"]);
     let checks: Vec<serde_json::Value> = serde_json::from_slice(&checked.stdout).unwrap_or_else(|e| panic!("{e}: {}", said(&checked)));
@@ -75,16 +68,11 @@ fn lives(file: &Path) {
     nothing_stays(&host);
 }
 
-/// As for any node; what lies at shared places is told apart by the data root that it names, because other nodes may run on this machine.
+/// As for any node, and nothing where k3s has its things beside.
 fn nothing_stays(host: &TestHost) {
-    let gone = host.antihate(&["reset", "--yes"]);
-    assert!(gone.status.success(), "{}", said(&gone));
-    nothing_is_left(host, &files_elsewhere());
-    let own = host.command("find").args(["/run/k3s", "/run/containerd", "/etc/rancher", "/var/lib/rancher"]).output().expect("find");
+    nothing_is_left(host);
+    let own = host.command("find").args(["/etc/rancher"]).output().expect("find");
     assert!(own.stdout.is_empty(), "{}", said(&own));
-    let data = host.data().display().to_string();
-    let shared = host.command("grep").args(["-rl", &data, "/var/lib/cni", "/var/log/containers"]).output().expect("grep");
-    assert!(shared.stdout.is_empty(), "{}", said(&shared));
 }
 
 fn only_what_the_embedded_distribution_has_is_refused(host: &TestHost) {
@@ -121,7 +109,6 @@ fn a_k3s_that_stays_silent_fails_its_step_with_its_own_words_and_is_tried_again(
     let folder = tempfile::tempdir().expect("temp");
     let (switch, file) = (Switch::new(), stand_in(folder.path()));
     let host = switch.host();
-    own_run(&host);
     // The stand-in refuses to serve where it finds this file; k3s itself ends in the same way on a setting that it does not take.
     let refuse = host.command("touch").arg("/run/k3s-refuse").output().expect("touch");
     assert!(refuse.status.success());

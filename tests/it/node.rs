@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::{Child, Command, Output};
+use std::process::{Child, Output};
 use std::time::{Duration, Instant};
 
 /// Guards against hanging forever; no promise about time.
@@ -37,24 +37,24 @@ pub fn rows(host: &TestHost, sql: &str) -> Option<Vec<String>> {
 
 /// Ends hard whatever of this node has `part` in its command line; the number ended.
 pub fn kill9(host: &TestHost, part: &str) -> usize {
+    // A pod's processes lie in the node's control group, which is named after the data root; its components too.
+    let group = format!("/{}/", Layout::new(&host.data()).cgroup());
     let own = |pid: &i32| {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-        // A pod's processes lie in the node's control group, which is named after the data root; its host processes too.
-        read("cmdline").replace('\0', " ").contains(part) && read("cgroup").contains("antihate")
+        read("cmdline").replace('\0', " ").contains(part) && read("cgroup").contains(&group)
     };
     let pids = std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
     let hit: Vec<i32> = pids.filter(own).collect();
-    assert!(!host.data().as_os_str().is_empty());
     for pid in &hit {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::Signal::SIGKILL);
     }
     hit.len()
 }
 
-/// Writes the posts as one file of JSON Lines, by renaming, as the observer asks for.
-fn write_posts(folder: &Path) -> BTreeSet<String> {
+/// Writes so many posts as one file of JSON Lines, by renaming, as the observer asks for.
+pub fn write_posts(folder: &Path, count: usize) -> BTreeSet<String> {
     let (mut lines, mut expected) = (String::new(), BTreeSet::new());
-    for n in 0..POSTS {
+    for n in 0..count {
         let text = format!("Post {n} about the weather over the harbour, written for a test.");
         writeln!(lines, "{}", serde_json::json!({"id": format!("p{n}"), "text": text, "lang": "en"})).expect("a string");
         expected.insert(format!("import:p{n} {}", hex::encode(Sha256::digest(text.as_bytes()))));
@@ -65,7 +65,7 @@ fn write_posts(folder: &Path) -> BTreeSet<String> {
 }
 
 /// Imported posts in the database; none where it could not be asked, which is not the same as no posts.
-fn imported(host: &TestHost) -> Option<usize> {
+pub fn imported(host: &TestHost) -> Option<usize> {
     rows(host, "SELECT count(*) FROM post WHERE platform = 'import'")?.first()?.parse().ok()
 }
 
@@ -82,7 +82,7 @@ pub fn lost_nothing(host: &TestHost) {
 
 /// 20,000 posts through the real cluster while every part is killed; keys and hashes must be the same at both ends.
 fn posts_survive_kills(host: &TestHost) {
-    let expected = write_posts(&host.data().join("volumes/import"));
+    let expected = write_posts(&host.data().join("volumes/import"), POSTS);
     until("the first imported posts are stored", PATIENCE, || imported(host).filter(|n| *n > 0));
     let parts = ["antihate-analyzer", "observe --platform import", "kafka.Kafka", "postgres -D"];
     let mut killed = [0; 4];
@@ -118,13 +118,7 @@ pub fn stop(host: &TestHost, child: &mut Child) {
     drop(child.wait());
 }
 
-/// Files at the places outside a data root where Kubernetes' parts leave some; test hosts share them with the machine.
-pub fn files_elsewhere() -> BTreeSet<String> {
-    let out = Command::new("find").args(["/var/lib/cni", "/run/containerd", "/var/log/containers"]).output().expect("find");
-    text(&out).lines().map(str::to_string).collect()
-}
-
-pub fn nothing_is_left(host: &TestHost, elsewhere: &BTreeSet<String>) {
+pub fn nothing_is_left(host: &TestHost) {
     let out = host.antihate(&["reset", "--yes"]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     assert!(!host.data().exists(), "the data root is gone");
@@ -139,8 +133,7 @@ pub fn nothing_is_left(host: &TestHost, elsewhere: &BTreeSet<String>) {
     let group = Layout::new(&host.data()).cgroup();
     let groups = text(&host.command("find").args(["/sys/fs/cgroup", "-type", "d", "-path", &format!("*{group}*")]).output().expect("find"));
     assert_eq!(groups, "", "no control group is left");
-    let left: Vec<_> = files_elsewhere().difference(elsewhere).cloned().collect();
-    assert_eq!(left, Vec::<String>::new(), "no file is left outside the data root");
+    assert_eq!(host.elsewhere(), "", "no file is left outside the data root");
 }
 
 #[test]
@@ -149,7 +142,7 @@ fn an_empty_disk_becomes_a_healthy_node_that_loses_no_post_enrolls_goes_on_after
         return;
     }
     let switch = Switch::new();
-    let (host, upstream, elsewhere) = (switch.host(), switch.host(), files_elsewhere());
+    let (host, upstream) = (switch.host(), switch.host());
     let hub = HubHost::start(&upstream);
     let token = hub.token();
     let begun = Instant::now();
@@ -180,7 +173,7 @@ fn an_empty_disk_becomes_a_healthy_node_that_loses_no_post_enrolls_goes_on_after
     assert_eq!(kept, POSTS, "posts survive the kill of the host process");
 
     stop(&host, &mut node);
-    nothing_is_left(&host, &elsewhere);
+    nothing_is_left(&host);
 }
 
 #[test]
@@ -189,7 +182,7 @@ fn killed_at_each_step_of_the_first_start_it_comes_to_the_same_end() {
         return;
     }
     let switch = Switch::new();
-    let (host, elsewhere) = (switch.host(), files_elsewhere());
+    let host = switch.host();
     for step in ["prepare", "unpack", "keys", "kubernetes", "images", "apply"] {
         let mut node = up(&host);
         until("the step is reached", PATIENCE, || reached(&host, step).then_some(()));
@@ -199,7 +192,7 @@ fn killed_at_each_step_of_the_first_start_it_comes_to_the_same_end() {
     let status = host.healthy();
     assert_eq!(status["pipeline"]["lost"], 0);
     stop(&host, &mut node);
-    nothing_is_left(&host, &elsewhere);
+    nothing_is_left(&host);
 }
 
 /// True when the step runs or has run, read from the status file: the process is killed right after.

@@ -21,7 +21,7 @@ fn twenty_restarts_in_a_row_some_in_the_middle_of_a_start_lose_nothing() {
         let started = Instant::now();
         let mut node = up(&host);
         if turn % 4 == 3 {
-            let step = ["kubernetes", "images", "apply", "probe", "keys"][turn / 4];
+            let step = ["kubernetes", "images", "apply", "healthy", "keys"][turn / 4];
             until("the step is reached", PATIENCE, || reached(&host, step).then_some(()));
             kill_host_process(&mut node);
             continue;

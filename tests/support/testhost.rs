@@ -1,4 +1,5 @@
-//! A test host: a network namespace with mounts and a data root of its own, on a switch that the test made.
+//! A test host: a network namespace with mounts and a data root of its own, on a switch that the test made. The places outside a data
+//! root where Kubernetes' parts leave something (`/run`, `/var/lib`, `/var/log`) are its own and empty, so that hosts do not meet there.
 //!
 //! A holder process keeps the namespaces; commands enter them by its pid. Whatever is started here ends in `Drop`, by process id.
 
@@ -7,6 +8,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 static COUNTER: AtomicU32 = AtomicU32::new(0);
+/// Places that every host has to itself.
+const OWN: [&str; 3] = ["/run", "/var/lib", "/var/log"];
 
 /// True where this machine can carry test hosts; says why not otherwise.
 pub fn can_run() -> bool {
@@ -88,16 +91,17 @@ pub struct TestHost {
 impl TestHost {
     fn start(name: String, switch: String, port: String, address: String) -> TestHost {
         let net = format!("--net=/run/netns/{name}");
+        let own = format!("for place in {}; do mount -t tmpfs -o mode=755 own $place || exit 1; done; exec sleep infinity", OWN.join(" "));
         // Not `ip netns exec`: it mounts /sys anew and so hides the control groups.
         let holder = Command::new("nsenter")
-            .args([net.as_str(), "unshare", "--mount", "--propagation", "private", "sleep", "infinity"])
+            .args([net.as_str(), "unshare", "--mount", "--propagation", "private", "sh", "-c", &own])
             .stdin(Stdio::null())
             .spawn()
             .expect("nsenter starts");
         let base = std::env::var_os("ANTIHATE_TEST_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
         let data = tempfile::Builder::new().prefix("antihate-host-").tempdir_in(base).expect("a data folder");
         let host = TestHost { name, switch, port, address, holder, data };
-        let settled = |h: &TestHost| std::fs::read_link(format!("/proc/{}/ns/mnt", h.holder.id())).ok() != std::fs::read_link("/proc/self/ns/mnt").ok();
+        let settled = |h: &TestHost| std::fs::read_to_string(format!("/proc/{}/comm", h.holder.id())).is_ok_and(|name| name.trim() == "sleep");
         super::until("the host's namespaces stand", std::time::Duration::from_secs(20), || settled(&host).then_some(()));
         host
     }
@@ -160,6 +164,14 @@ impl TestHost {
         status
     }
 
+    /// After a failure the host's logs are what tells why: they are copied, below `place`, before the folder goes.
+    pub fn keep_logs(&self, place: &str) {
+        let Some(to) = std::env::var_os("ANTIHATE_TEST_LOGS").map(|to| PathBuf::from(to).join(place)) else { return };
+        drop(std::fs::create_dir_all(&to));
+        let script = "cd \"$0\" && find . -name '*.log' -type f -size -32M -print0 | xargs -0 -r cp --parents -t \"$1\"";
+        drop(Command::new("sh").args(["-c", script]).arg(self.folder()).arg(&to).status());
+    }
+
     /// Cuts or restores the link to the segment.
     pub fn link(&self, up: bool) {
         ip(&["-n", &self.switch, "link", "set", &self.port, if up { "up" } else { "down" }]);
@@ -180,6 +192,17 @@ impl TestHost {
         pods.processes().into_iter().filter(|pid| name(pid).trim() != "pause").collect()
     }
 
+    /// Where a path of this host's own places lies for who is outside.
+    pub fn inside(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.holder.id()))
+    }
+
+    /// What lies at the places outside the data root that are this host's own.
+    pub fn elsewhere(&self) -> String {
+        let out = self.command("find").args(OWN).args(["-mindepth", "1"]).output().expect("find");
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    }
+
     /// Mount points inside this host's mount namespace that lie below its folder.
     pub fn mounts(&self) -> Vec<String> {
         let text = std::fs::read_to_string(format!("/proc/{}/mountinfo", self.holder.id())).unwrap_or_default();
@@ -191,7 +214,7 @@ impl TestHost {
 impl Drop for TestHost {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            keep_logs(self.folder());
+            self.keep_logs("");
         }
         drop(self.antihate(&["reset", "--yes"]));
         for pid in self.processes() {
@@ -203,10 +226,3 @@ impl Drop for TestHost {
     }
 }
 
-/// After a failure the host's logs are what tells why: they are copied before the folder goes.
-fn keep_logs(folder: &Path) {
-    let Some(to) = std::env::var_os("ANTIHATE_TEST_LOGS").map(PathBuf::from) else { return };
-    drop(std::fs::create_dir_all(&to));
-    let script = "cd \"$0\" && find . -name '*.log' -type f -size -32M -print0 | xargs -0 -r cp --parents -t \"$1\"";
-    drop(Command::new("sh").args(["-c", script]).arg(folder).arg(&to).status());
-}
