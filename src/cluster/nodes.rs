@@ -20,6 +20,8 @@ pub struct NodeSeen {
     pub schedulable: bool,
     /// Version of its kubelet.
     pub version: String,
+    /// Addresses of its pods are written down.
+    pub ranged: bool,
 }
 
 fn seen(node: &Node) -> NodeSeen {
@@ -27,7 +29,8 @@ fn seen(node: &Node) -> NodeSeen {
     let address = status.addresses.iter().flatten().find(|a| a.type_ == "InternalIP").and_then(|a| a.address.parse().ok());
     let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
     let schedulable = !node.spec.as_ref().and_then(|s| s.unschedulable).unwrap_or(false);
-    NodeSeen { name: node.name_any(), address, ready, schedulable, version: status.node_info.map(|i| i.kubelet_version).unwrap_or_default() }
+    let ranged = node.spec.as_ref().is_some_and(|s| s.pod_cidr.is_some());
+    NodeSeen { name: node.name_any(), address, ready, schedulable, ranged, version: status.node_info.map(|i| i.kubelet_version).unwrap_or_default() }
 }
 
 fn object(name: &str) -> ObjectRef {
@@ -50,6 +53,12 @@ impl Cluster {
     /// Removes a node from the cluster; one that is gone already is fine.
     pub async fn delete_node(&self, name: &str) -> Result<(), ClusterError> {
         self.delete(&object(name)).await
+    }
+
+    /// Writes down the addresses of a node's pods, which is done once: the API server lets nobody change them.
+    pub async fn range_node(&self, name: &str, ranges: &[String]) -> Result<(), ClusterError> {
+        let change = Patch::Merge(serde_json::json!({"spec": {"podCIDR": ranges.first(), "podCIDRs": ranges}}));
+        self.api(&object(name)).patch(name, &PatchParams::default(), &change).await.map(drop).map_err(|e| ClusterError::of(&object(name), e))
     }
 
     /// Sets labels of a node; those without a value are taken off. Others are left alone.

@@ -1,5 +1,6 @@
 //! `settings.toml` as it is written: every field has a default, unknown fields are refused.
 
+use super::place::Between;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use url::Url;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub analyzer: Analyzer,
     /// Where data lies.
     pub storage: Storage,
+    /// How the hosts of a cluster are joined.
+    pub network: Network,
 }
 
 impl Default for Settings {
@@ -40,6 +43,7 @@ impl Default for Settings {
             sources: Sources::default(),
             analyzer: Analyzer::default(),
             storage: Storage::default(),
+            network: Network::default(),
         }
     }
 }
@@ -61,6 +65,15 @@ pub struct Storage {
     /// Folder on the disk that takes the volumes (posts, queue, metrics, imports), such as `/srv/disk`; an absolute path. Default: the
     /// data root. It is chosen before the first start; later the volumes have to be moved by hand.
     pub folder: Option<PathBuf>,
+}
+
+/// How the hosts of a cluster are joined; written on the first host, the others follow it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Network {
+    /// Pods' packets between the hosts: `encrypted` (the default), or `open` for a network that nobody else can listen on. In the open
+    /// mode whoever is on the network between the hosts can read and forge what pods say, posts too. Chosen before the first host joins.
+    pub between: Option<Between>,
 }
 
 /// What is observed.

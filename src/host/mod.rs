@@ -8,6 +8,7 @@ pub mod board;
 pub mod check;
 pub mod distribution;
 pub mod facts;
+pub mod flannel;
 pub mod gpu;
 pub mod guard;
 pub mod heal;

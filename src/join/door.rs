@@ -4,7 +4,7 @@ use super::protocol::{Facts, JoinAnswer, JoinRequest, LABEL, MAX_BODY, RenewAnsw
 use super::{code, decide, problem, registry};
 use crate::cluster::Cluster;
 use crate::config::Place;
-use crate::config::place::{Datastore, Host};
+use crate::config::place::{Between, Datastore, Host};
 use crate::pki::cluster::{ClusterNames, PkiError};
 use crate::pki::enroll::tls_server::Acceptor;
 use crate::pki::joined;
@@ -57,6 +57,8 @@ pub struct Door {
     pub api: (Ipv4Addr, u16),
     /// Version of this file's Kubernetes.
     pub kubernetes: String,
+    /// How pods' packets travel between the hosts.
+    pub between: Between,
     /// The host.
     pub keeper: Arc<dyn Keeper>,
 }
@@ -123,7 +125,7 @@ impl Door {
         let members = if host.control { self.keeper.admit_control(&host).await? } else { String::new() };
         let files = if host.control { joined::shared(&self.pki) } else { joined::issue(&self.pki, &self.names(&host), time::OffsetDateTime::now_utc()) };
         let datastore = if host.control { Datastore::Etcd } else { Datastore::Kine };
-        Ok(JoinAnswer { place: Place { index: host.index, control: host.control, pools: host.pools, datastore, members, hosts }, files: files.map_err(|e| pki(&e))? })
+        Ok(JoinAnswer { place: Place { index: host.index, control: host.control, pools: host.pools, datastore, members, between: self.between, hosts }, files: files.map_err(|e| pki(&e))? })
     }
 
     async fn renew(&self, request: RenewRequest, peer: &Peer) -> Result<RenewAnswer, Problem> {

@@ -66,6 +66,7 @@ pub fn leaves(names: &ClusterNames) -> Vec<Leaf> {
         leaf("controller-manager", "system:kube-controller-manager", None, vec![], false, true),
         leaf("scheduler", "system:kube-scheduler", None, vec![], false, true),
         leaf("kube-proxy", "system:kube-proxy", None, vec![], false, true),
+        leaf(FLANNEL, &format!("antihate:flannel:{}", names.node), Some(FLANNELS), vec![], false, true),
         leaf("admin", "antihate-admin", Some("system:masters"), vec![], false, true),
         leaf("etcd", ETCD, None, member, true, true),
         leaf("etcd-client", "kube-apiserver", None, vec![ETCD.to_string()], false, true),
@@ -73,7 +74,7 @@ pub fn leaves(names: &ClusterNames) -> Vec<Leaf> {
 }
 
 /// Files of the leaves that a host without a control plane has, beside `host`.
-const OF_EVERY_HOST: [&str; 3] = ["kubelet-server", "kubelet", "kube-proxy"];
+const OF_EVERY_HOST: [&str; 4] = ["kubelet-server", "kubelet", "kube-proxy", FLANNEL];
 
 /// The leaves of a joined host without a control plane; `host` is what its host process asks the API server with.
 pub fn joined_leaves(names: &ClusterNames) -> Vec<Leaf> {
@@ -87,8 +88,13 @@ pub const ETCD: &str = "antihate-etcd";
 /// Group of the host processes of joined hosts.
 pub const HOSTS: &str = "antihate:hosts";
 
+/// What flannel asks the API server with, where it runs.
+pub(super) const FLANNEL: &str = "flannel";
+/// Group of the flannels of all hosts.
+pub const FLANNELS: &str = "antihate:flannel";
+
 /// Which leaves also get a kubeconfig.
-pub const KUBECONFIGS: [&str; 5] = ["kubelet", "controller-manager", "scheduler", "kube-proxy", "admin"];
+pub const KUBECONFIGS: [&str; 6] = ["kubelet", "controller-manager", "scheduler", "kube-proxy", FLANNEL, "admin"];
 
 /// Makes what is missing in `dir`; returns the names of what was made.
 pub fn ensure(dir: &Path, names: &ClusterNames, now: OffsetDateTime) -> Result<Vec<String>, PkiError> {

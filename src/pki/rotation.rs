@@ -130,7 +130,7 @@ mod tests {
 
         promote(dir).unwrap();
         assert!(phase(dir) == Phase::Signing && is_due(dir));
-        assert_eq!(made(dir), 11, "all leaves of this authority");
+        assert_eq!(made(dir), 12, "all leaves of this authority");
         assert_eq!((pem("ca.crt"), pem(TRUST)), (second.clone(), format!("{second}{first}")));
 
         forget(dir).unwrap();
@@ -150,7 +150,7 @@ mod tests {
         std::fs::write(dir.join(OLD), &first).unwrap();
         std::fs::copy(dir.join("ca-next.key"), dir.join("ca.key")).unwrap();
         assert!(is_due(dir));
-        assert_eq!(made(dir), 11);
+        assert_eq!(made(dir), 12);
         assert_eq!(read(dir, "ca.crt").unwrap(), second);
         assert_eq!(read(dir, TRUST).unwrap(), format!("{second}{first}"));
     }

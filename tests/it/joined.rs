@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(400);
 
 /// A code for one more host.
-fn code(first: &TestHost, more: &[&str]) -> String {
+pub fn code(first: &TestHost, more: &[&str]) -> String {
     let out = first.antihate(&[&["node", "add", "--json"], more].concat());
     assert!(out.status.success(), "{}", said(&out));
     let told: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON");
     told["code"].as_str().expect("a code").to_owned()
 }
 
-fn join(host: &TestHost, name: &str, code: &str) -> Child {
+pub fn join(host: &TestHost, name: &str, code: &str) -> Child {
     host.start_bare(&["join", code, "--node-ip", &host.address, "--name", name], "up.log")
 }
 
-fn up(host: &TestHost, name: &str) -> Child {
+pub fn up(host: &TestHost, name: &str) -> Child {
     host.start_bare(&["up", "--sample", "--node-ip", &host.address, "--name", name], "up.log")
 }
 
@@ -32,16 +32,16 @@ fn hosts(by: &TestHost) -> Option<Vec<String>> {
     Some(told["hosts"].as_array()?.iter().map(word).collect())
 }
 
-fn are(by: &TestHost, wanted: &[&str]) {
+pub fn are(by: &TestHost, wanted: &[&str]) {
     until(&format!("the hosts are {wanted:?}"), PATIENCE, || hosts(by).filter(|all| all == wanted).map(drop));
 }
 
-fn kubectl(host: &TestHost, args: &[&str]) -> Option<String> {
+pub fn kubectl(host: &TestHost, args: &[&str]) -> Option<String> {
     let out = host.antihate(&[&["kubectl"], args].concat());
     out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
-fn apply(host: &TestHost, object: &serde_json::Value) {
+pub fn apply(host: &TestHost, object: &serde_json::Value) {
     let file = host.folder().join("object.json");
     std::fs::write(&file, object.to_string()).expect("written");
     let path = file.display().to_string();
@@ -61,7 +61,7 @@ fn talker(name: &str, node: &str) -> serde_json::Value {
     })
 }
 
-fn pod_ip(host: &TestHost, name: &str) -> String {
+pub fn pod_ip(host: &TestHost, name: &str) -> String {
     until("the pod runs", PATIENCE, || {
         let told = kubectl(host, &["get", "pod", name, "-o", "jsonpath={.status.phase} {.status.podIP}"])?;
         told.strip_prefix("Running ").filter(|ip| !ip.is_empty()).map(str::to_owned)
@@ -80,7 +80,7 @@ fn talk(host: &TestHost, from: &str, to: &str) {
 }
 
 /// A policy that lets nobody reach the pod `name`.
-fn closed(name: &str) -> serde_json::Value {
+pub fn closed(name: &str) -> serde_json::Value {
     serde_json::json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name, "namespace": "default"},
         "spec": {"podSelector": {"matchLabels": {"app": name}}, "policyTypes": ["Ingress"], "ingress": []},

@@ -17,6 +17,7 @@ mod mesh;
 mod k3s;
 mod netpol;
 mod node;
+mod open;
 mod refusals;
 mod restarts;
 mod storage;

@@ -1,6 +1,6 @@
 //! The hosts of the cluster, seen from this one: who they are, how they are reached, what is to be done when that changes.
 //!
-//! Each host looks at the list in the datastore every few seconds, keeps a copy of it, and makes the mesh fit. What changes how its
+//! Each host looks at the list in the datastore every few seconds, keeps a copy of it, and sees that the ways to the others fit. What changes how its
 //! components run makes them start anew; pods go on. A control plane also lets hosts in and sees that what the list says is so.
 
 pub mod balance;
@@ -16,10 +16,10 @@ pub use renewal::{is_due, renew};
 
 use super::render::commands;
 use super::settings::Settings;
-use super::{mesh, place};
+use super::{flannel, mesh, place};
 use crate::cluster::Cluster;
 use crate::config::Place;
-use crate::config::place::{Host, mesh_address};
+use crate::config::place::{Between, Host, mesh_address};
 use crate::join::registry;
 use crate::status::{Component, Problem};
 use chrono::Utc;
@@ -47,6 +47,8 @@ pub struct Hosts {
     pub regroup: CancellationToken,
     /// Where the API server is asked, best first; used by a host without a control plane.
     pub targets: watch::Sender<Vec<SocketAddrV4>>,
+    /// Every host of the cluster as it was listed last.
+    pub others: watch::Sender<Vec<Host>>,
     health: watch::Sender<Option<Result<String, Problem>>>,
 }
 
@@ -54,7 +56,8 @@ impl Hosts {
     /// Of a host that begins.
     pub fn new(settings: &Settings) -> Hosts {
         let targets = watch::channel(targets(&settings.place)).0;
-        Hosts { changed: Arc::default(), regroup: CancellationToken::new(), targets, health: watch::channel(None).0 }
+        let others = watch::channel(settings.place.hosts.clone()).0;
+        Hosts { changed: Arc::default(), regroup: CancellationToken::new(), targets, others, health: watch::channel(None).0 }
     }
 
     /// As one of the host's components; nothing while this host is alone.
@@ -71,17 +74,17 @@ impl Hosts {
         if !settings.place.is_joined() {
             self.changed.notified().await;
         }
-        let (mut tended, mut presence) = (tend::Tended::default(), Presence::default());
+        let mut known = Known::default();
         loop {
-            let done = self.round(&settings, &mut tended, &mut presence).await;
+            let done = self.round(&settings, &mut known).await;
             let news = self.health.send_if_modified(|now| {
                 let new = Some(done.clone());
                 let changed = *now != new;
                 *now = new;
                 changed
             });
-            // The process that serves the mesh makes its link a moment after its start.
-            let soon = done.as_ref().is_err_and(|p| p.code == "MSH-106");
+            // The process that serves the mesh, or flannel, makes its link a moment after its start.
+            let soon = done.as_ref().is_err_and(|p| ["MSH-106", "FLN-102"].contains(&p.code.as_str()));
             if let (Err(problem), true, false) = (&done, news, soon) {
                 tracing::warn!(problem = %problem.render(), "the hosts of the cluster");
             }
@@ -92,18 +95,23 @@ impl Hosts {
         }
     }
 
-    async fn round(&self, settings: &Arc<Settings>, tended: &mut tend::Tended, presence: &mut Presence) -> Result<String, Problem> {
+    async fn round(&self, settings: &Arc<Settings>, known: &mut Known) -> Result<String, Problem> {
         let cluster = Cluster::connect(&settings.kubeconfig()).await.map_err(|e| e.problem())?;
         let listed = match listed(settings, &cluster).await {
-            // While no control plane answers the mesh is kept as it was.
+            // While no control plane answers the ways are kept as they were.
             Err(silent) => {
-                mesh::apply(settings, &members(&settings.place)).await?;
+                carry(settings, &place::load(&settings.layout)?, known).await?;
                 return Err(silent);
             }
             Ok(listed) => listed,
         };
         let now = next(&place::load(&settings.layout)?, listed, &settings.node)?;
         place::save(&settings.layout, &now)?;
+        self.others.send_if_modified(|old| {
+            let changed = *old != now.hosts;
+            old.clone_from(&now.hosts);
+            changed
+        });
         self.targets.send_if_modified(|old| {
             let new = targets(&now);
             let changed = *old != new;
@@ -111,14 +119,31 @@ impl Hosts {
             changed
         });
         let there = cluster.node(&settings.node).await.map_err(|e| e.problem())?.is_some();
-        if is_another_cluster(settings, &now) || presence.is_lost(there) {
+        if is_another_cluster(settings, &now) || known.presence.is_lost(there) {
             self.regroup.cancel();
         }
-        let detail = mesh::apply(settings, &members(&now)).await?;
+        let carried = carry(settings, &now, known).await;
+        // Whatever came of it: flannel waits for what is set here.
         if now.control {
-            tended.round(settings, &now, &cluster).await?;
+            known.tended.round(settings, &now, &cluster).await?;
         }
-        Ok(format!("{} hosts, {detail}", now.hosts.len()))
+        Ok(format!("{} hosts, {}", now.hosts.len(), carried?))
+    }
+}
+
+/// What the task has seen and done so far.
+#[derive(Default)]
+struct Known {
+    tended: tend::Tended,
+    presence: Presence,
+    flannel: flannel::Seen,
+}
+
+/// Sees to the ways of the pods' packets to the other hosts.
+async fn carry(settings: &Settings, now: &Place, known: &mut Known) -> Result<String, Problem> {
+    match settings.place.between {
+        Between::Encrypted => mesh::apply(settings, &members(now)).await,
+        Between::Open => flannel::apply(settings, &members(now), &mut known.flannel).await,
     }
 }
 
