@@ -103,7 +103,7 @@ impl Up {
             node: wanted.node_name(),
             node_ip: self.node_ip.or(found).ok_or_else(no_address)?,
             node_ip_given: self.node_ip.is_some(),
-            place: place::load(&layout)?,
+            place: place::chosen(&layout, wanted.settings.network.between)?,
             cgroups: facts::cgroups(),
             restrict_oom: !facts::has_capability(&status, facts::SYS_RESOURCE),
             resolvers: wanted.host.resolvers.clone(),

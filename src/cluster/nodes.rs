@@ -22,6 +22,8 @@ pub struct NodeSeen {
     pub version: String,
     /// What its host reports of its keys, see [`Cluster::report_keys`].
     pub keys: Option<String>,
+    /// Addresses of its pods are written down.
+    pub ranged: bool,
 }
 
 /// Under it a host reports what keys it holds.
@@ -32,7 +34,8 @@ fn seen(node: &Node) -> NodeSeen {
     let address = status.addresses.iter().flatten().find(|a| a.type_ == "InternalIP").and_then(|a| a.address.parse().ok());
     let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
     let schedulable = !node.spec.as_ref().and_then(|s| s.unschedulable).unwrap_or(false);
-    NodeSeen { name: node.name_any(), address, ready, schedulable, version: status.node_info.map(|i| i.kubelet_version).unwrap_or_default(), keys: node.annotations().get(KEYS).cloned() }
+    let ranged = node.spec.as_ref().is_some_and(|s| s.pod_cidr.is_some());
+    NodeSeen { name: node.name_any(), address, ready, schedulable, ranged, version: status.node_info.map(|i| i.kubelet_version).unwrap_or_default(), keys: node.annotations().get(KEYS).cloned() }
 }
 
 fn object(name: &str) -> ObjectRef {
@@ -60,6 +63,12 @@ impl Cluster {
     /// Writes onto a node what its host reports of its keys. A kubelet may do it for its own node and for no other.
     pub async fn report_keys(&self, name: &str, report: &str) -> Result<(), ClusterError> {
         let change = Patch::Merge(serde_json::json!({"metadata": {"annotations": {KEYS: report}}}));
+        self.api(&object(name)).patch(name, &PatchParams::default(), &change).await.map(drop).map_err(|e| ClusterError::of(&object(name), e))
+    }
+
+    /// Writes down the addresses of a node's pods, which is done once: the API server lets nobody change them.
+    pub async fn range_node(&self, name: &str, ranges: &[String]) -> Result<(), ClusterError> {
+        let change = Patch::Merge(serde_json::json!({"spec": {"podCIDR": ranges.first(), "podCIDRs": ranges}}));
         self.api(&object(name)).patch(name, &PatchParams::default(), &change).await.map(drop).map_err(|e| ClusterError::of(&object(name), e))
     }
 

@@ -56,6 +56,27 @@ pub enum Datastore {
     Etcd,
 }
 
+/// How pods' packets travel between the hosts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Between {
+    /// Through WireGuard.
+    #[default]
+    Encrypted,
+    /// As they are, on the network's own ways or wrapped in VXLAN, by flannel.
+    Open,
+}
+
+impl Between {
+    /// The word in the settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Between::Encrypted => "encrypted",
+            Between::Open => "open",
+        }
+    }
+}
+
 /// One host of the cluster, as all others know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
@@ -90,6 +111,9 @@ pub struct Place {
     /// The list of members with which etcd begins on this host, as `name=url,...`; empty where it begins alone.
     #[serde(default)]
     pub members: String,
+    /// How pods' packets travel to the other hosts.
+    #[serde(default)]
+    pub between: Between,
     /// Every host of the cluster, this one too; empty for a host that is alone.
     #[serde(default)]
     pub hosts: Vec<Host>,
@@ -101,7 +125,7 @@ pub struct Place {
 impl Place {
     /// Of a host that is a cluster by itself.
     pub fn alone() -> Place {
-        Place { index: 0, control: true, pools: Pool::ALL.into(), datastore: Datastore::Kine, members: String::new(), hosts: Vec::new(), gone: Vec::new() }
+        Place { index: 0, control: true, pools: Pool::ALL.into(), datastore: Datastore::Kine, members: String::new(), between: Between::Encrypted, hosts: Vec::new(), gone: Vec::new() }
     }
 
     /// Other hosts belong to the cluster.
@@ -138,6 +162,11 @@ impl Place {
 /// Addresses of the pods of host number `index`: a 256th of the cluster's range each.
 pub fn pod_range(index: u8) -> String {
     format!("10.42.{index}.0/24")
+}
+
+/// The same as network and prefix length.
+pub fn pod_network(index: u8) -> (Ipv4Addr, u8) {
+    (mesh_address(index), 24)
 }
 
 /// The address of host number `index` on the mesh: the first of its range, which no pod gets.
@@ -177,6 +206,7 @@ mod tests {
     #[test]
     fn every_host_has_a_range_of_its_own_and_the_first_address_of_it_is_on_the_mesh() {
         assert_eq!((pod_range(0), pod_range(3)), ("10.42.0.0/24".into(), "10.42.3.0/24".into()));
+        assert_eq!(pod_range(3), format!("{}/{}", pod_network(3).0, pod_network(3).1));
         assert_eq!(mesh_address(3), Ipv4Addr::new(10, 42, 3, 0));
         assert!(Place::alone().is_home() && !Place::alone().is_joined() && !Place::alone().elects());
     }

@@ -1,6 +1,7 @@
 //! `settings.toml` as it is written: every field has a default, unknown fields are refused.
 
 use super::layout::Layout;
+use super::place::Between;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use url::Url;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub analyzer: Analyzer,
     /// Where data lies.
     pub storage: Storage,
+    /// How the hosts of a cluster are joined.
+    pub network: Network,
 }
 
 impl Default for Settings {
@@ -41,6 +44,7 @@ impl Default for Settings {
             sources: Sources::default(),
             analyzer: Analyzer::default(),
             storage: Storage::default(),
+            network: Network::default(),
         }
     }
 }
@@ -74,6 +78,15 @@ impl Storage {
     pub fn place(&self, layout: &Layout) -> Option<PathBuf> {
         self.encrypt.as_ref().map(|_| layout.encrypted()).or_else(|| self.folder.clone())
     }
+}
+
+/// How the hosts of a cluster are joined; written on the first host, the others follow it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Network {
+    /// Pods' packets between the hosts: `encrypted` (the default), or `open` for a network that nobody else can listen on. In the open
+    /// mode whoever is on the network between the hosts can read and forge what pods say, posts too. Chosen before the first host joins.
+    pub between: Option<Between>,
 }
 
 /// What is observed.

@@ -87,6 +87,7 @@ impl Distribution {
             "kubelet" => Probe::Http(10248, "/healthz"),
             "kube-proxy" => Probe::Http(10256, "/healthz"),
             "etcd" => Probe::Http(2381, "/readyz"),
+            super::flannel::NAME => Probe::Link(super::flannel::LINK),
             "wireguard" => Probe::Socket(super::mesh::socket(&s.layout)),
             k3s::NAME => Probe::Https(API_PORT, "/readyz"),
             _ => return None,

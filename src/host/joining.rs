@@ -15,7 +15,7 @@ use crate::status::Problem;
 pub fn is_free(layout: &Layout) -> Result<(), Problem> {
     let begun = [layout.pki().join("ca.crt"), super::heal::database(layout), layout.etcd().join("member")].into_iter().find(|p| p.exists());
     match begun {
-        Some(there) if place::load(layout)? == Place::alone() => {
+        Some(there) if !place::load(layout)?.is_joined() => {
             let cause = format!("{} is there", there.display());
             Err(Problem::new("JOI-110", "this host is a node of its own already", cause, "Take it off with `antihate reset`, then join. Its posts go with it: export what is to be kept first."))
         }

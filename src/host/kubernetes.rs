@@ -42,6 +42,8 @@ fn environment(s: &Settings) -> Vec<(String, String)> {
         pair("TMPDIR", s.layout.run.join("tmp").display().to_string()),
         pair("GOGC", GARBAGE.0.into()),
         pair("ANTIHATE_SETTLED_GOGC", GARBAGE.1.into()),
+        // flannel asks for it.
+        pair("NODE_NAME", s.node.clone()),
         pair(MARK, s.layout.data.display().to_string()),
     ];
     all.extend(s.distribution.environment(&s.layout).into_iter().map(|(name, value)| pair(name, value)));

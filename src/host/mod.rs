@@ -9,6 +9,7 @@ pub mod check;
 pub mod credentials;
 pub mod distribution;
 pub mod facts;
+pub mod flannel;
 pub mod gpu;
 pub mod guard;
 pub mod heal;

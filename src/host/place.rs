@@ -1,6 +1,7 @@
 //! This host's place in its cluster, on disk: without the file it is alone.
 
 use crate::config::Place;
+use crate::config::place::Between;
 use crate::config::layout::Layout;
 use crate::files;
 use crate::status::Problem;
@@ -19,6 +20,29 @@ pub fn load(layout: &Layout) -> Result<Place, Problem> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Place::alone()),
         Err(e) => Err(wrong(e.to_string())),
     }
+}
+
+/// Reads it, with the way between the hosts that the settings ask for, and keeps that: it holds for every host that joins.
+pub fn chosen(layout: &Layout, wanted: Option<Between>) -> Result<Place, Problem> {
+    let now = load(layout)?;
+    let between = between(&now, wanted)?;
+    if between == now.between {
+        return Ok(now);
+    }
+    let now = Place { between, ..now };
+    save(layout, &now)?;
+    Ok(now)
+}
+
+/// Decides it. All hosts of a cluster have to do the same, so that it is settled once another one belongs to it.
+fn between(now: &Place, wanted: Option<Between>) -> Result<Between, Problem> {
+    let wanted = wanted.unwrap_or(now.between);
+    if now.is_joined() && wanted != now.between {
+        let cause = format!("its hosts are joined, and their way is {}", now.between.as_str());
+        let next = format!("Write `between = \"{}\"` in settings.toml, or remove the line. For another way all other hosts have to leave first (`antihate node remove`).", now.between.as_str());
+        return Err(Problem::new("PLC-104", format!("network.between = \"{}\" does not fit the cluster", wanted.as_str()), cause, next));
+    }
+    Ok(wanted)
 }
 
 /// Refuses on a joined host what only the first one can do.
@@ -43,6 +67,22 @@ pub fn save(layout: &Layout, place: &Place) -> Result<bool, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::place::Host;
+
+    #[test]
+    fn the_way_between_hosts_is_chosen_while_the_host_is_alone_and_refused_after_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        assert_eq!(chosen(&layout, None).unwrap(), Place::alone());
+        assert_eq!(chosen(&layout, Some(Between::Open)).unwrap().between, Between::Open);
+        assert_eq!(chosen(&layout, None).unwrap().between, Between::Open, "it is kept for those who join");
+        let host = |name: &str, index: u8| Host { name: name.into(), index, address: [192, 0, 2, index].into(), pools: [].into(), control: true, mesh_key: String::new(), version: String::new() };
+        save(&layout, &Place { between: Between::Open, hosts: vec![host("a", 0), host("b", 1)], ..Place::alone() }).unwrap();
+        assert_eq!(chosen(&layout, Some(Between::Encrypted)).unwrap_err().code, "PLC-104");
+        assert_eq!(chosen(&layout, Some(Between::Open)).unwrap().between, Between::Open);
+        save(&layout, &Place { between: Between::Open, hosts: vec![host("a", 0)], ..Place::alone() }).unwrap();
+        assert_eq!(chosen(&layout, Some(Between::Encrypted)).unwrap().between, Between::Encrypted, "all others have left");
+    }
 
     #[test]
     fn a_host_without_the_file_is_alone_and_one_with_a_broken_file_does_not_begin_a_cluster_of_its_own() {

@@ -2,8 +2,9 @@
 
 use super::k3s;
 use super::settings::{OLD_BRIDGE, SERVICE_CIDR, Settings, service_network};
-use super::{stop, storage};
+use super::{flannel, stop, storage};
 use crate::config::layout::Layout;
+use crate::config::place::Between;
 use crate::files;
 use crate::process::cgroup::{self, Cgroup};
 use crate::process::{netlink, scan};
@@ -73,6 +74,11 @@ pub fn kernel() -> Result<(), Problem> {
     let (network, length) = service_network();
     netlink::route_to_loopback(network, length)
         .map_err(|e| Problem::new("PRE-107", format!("no route for {SERVICE_CIDR} can be made"), e.to_string(), "see that the link `lo` is up, then start again"))
+}
+
+/// Ways of flannel that lead to nobody any more: this host is alone again.
+pub fn old_ways(s: &Settings) -> Result<(), Problem> {
+    if s.place.between == Between::Open && !s.place.is_joined() { flannel::remove() } else { Ok(()) }
 }
 
 /// Pods of an earlier layout hang on a bridge, past the packet filter: they are ended and come again, each on a link of its own.

@@ -1,6 +1,7 @@
-//! Asks components how they are: a socket that answers, or an HTTP path that says 200.
+//! Asks components how they are: a socket that answers, a link that is there, or an HTTP path that says 200.
 
 use crate::pki::rotation;
+use crate::process::netlink;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -15,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 pub enum Probe {
     /// A unix socket accepts a connection.
     Socket(PathBuf),
+    /// A link of this name is there.
+    Link(&'static str),
     /// `http://127.0.0.1:port/path` answers 200.
     Http(u16, &'static str),
     /// `https://127.0.0.1:port/path` answers 200 with a certificate of the cluster's authority.
@@ -48,6 +51,7 @@ pub async fn ask(probe: &Probe, tls: &Tls) -> Result<(), ProbeError> {
     let work = async {
         match probe {
             Probe::Socket(path) => tokio::net::UnixStream::connect(path).await.map(drop).map_err(Into::into),
+            Probe::Link(name) => if netlink::exists(name) { Ok(()) } else { Err(std::io::Error::from(std::io::ErrorKind::NotFound).into()) },
             Probe::Http(port, path) => get(tokio::net::TcpStream::connect(("127.0.0.1", *port)).await?, path).await.map(drop),
             Probe::Https(port, path) => tls.get(*port, path).await.map(drop),
         }

@@ -4,7 +4,9 @@ use super::distribution::Distribution;
 use super::{heal, k3s};
 use super::kubernetes::Running;
 use super::settings::Settings;
+use super::{flannel, place};
 use crate::config::layout::Layout;
+use crate::config::place::Between;
 use crate::process::cgroup::{self, Cgroup};
 use crate::process::{mounts, scan};
 use crate::status::Problem;
@@ -17,7 +19,7 @@ const CONTAINERS: Duration = Duration::from_secs(30);
 
 /// What takes work ends first, then what it needs.
 const COMPONENTS_FIRST: [&str; 3] = ["kube-proxy", "kubelet", "k3s"];
-const COMPONENTS_LAST: [&str; 7] = ["kube-scheduler", "kube-controller-manager", "kube-apiserver", "kine", "etcd", "containerd", "wireguard"];
+const COMPONENTS_LAST: [&str; 8] = ["flanneld", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "kine", "etcd", "containerd", "wireguard"];
 
 /// Ends everything of the node, gracefully while `running` holds its components; blocks.
 pub fn all(s: &Settings, running: Option<Running>) -> Result<(), Problem> {
@@ -40,7 +42,7 @@ pub fn components(running: Option<Running>) {
     }
 }
 
-/// Ends what is left without any help of ours: containers, shims, components; then their mounts. Blocks.
+/// Ends what is left without any help of ours: containers, shims, components; then their mounts and flannel's ways. Blocks.
 pub fn leftovers(layout: &Layout) -> Result<(), Problem> {
     // Asked before the shims end: some take the folder that names their socket along, but not the socket.
     let state = Distribution::of(layout).places(layout).runtime_state;
@@ -54,6 +56,10 @@ pub fn leftovers(layout: &Layout) -> Result<(), Problem> {
     sockets.into_iter().for_each(|socket| drop(std::fs::remove_file(socket)));
     // A containerd that ended before its containers could not have them removed.
     records.into_iter().for_each(|record| drop(std::fs::remove_dir_all(record)));
+    // Only a cluster in the open mode has any; where nobody can say, there could be some.
+    if !place::load(layout).is_ok_and(|p| p.between == Between::Encrypted) {
+        flannel::remove()?;
+    }
     let mut stuck = mounts::unmount_below(&layout.run);
     stuck.extend(mounts::unmount_below(&layout.kubernetes()));
     stuck.extend(mounts::unmount_below(&state));

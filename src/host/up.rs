@@ -17,7 +17,7 @@ use super::watching::News;
 use super::{check, heal, images, k3s, mesh, prepare, stop, survey};
 use crate::payload::{self, Payload};
 use crate::pki::cluster::{self, ClusterNames};
-use crate::config::place::Datastore;
+use crate::config::place::{Between, Datastore};
 use crate::pki::{encryption, mesh as mesh_keys};
 use crate::pki::joined;
 use crate::process::memory;
@@ -73,7 +73,8 @@ impl Node {
     /// A node that has not begun.
     pub fn new(settings: Settings, payload: Payload, board: Board, gpus: Gpus, stop: CancellationToken) -> Node {
         let hosts = Hosts::new(&settings);
-        Node { hosts, settings: Arc::new(settings), payload: Arc::new(payload), board, stop, ready: CancellationToken::new(), keyed: CancellationToken::new(), policy: Enforcer::new(), gpus, storage: Keeper::new(), again: CancellationToken::new(), running: Arc::default() }
+        let policy = Enforcer::new(hosts.others.subscribe());
+        Node { hosts, settings: Arc::new(settings), payload: Arc::new(payload), board, stop, ready: CancellationToken::new(), keyed: CancellationToken::new(), policy, gpus, storage: Keeper::new(), again: CancellationToken::new(), running: Arc::default() }
     }
 
     /// Brings the node up and keeps it so until stop is asked for; then ends everything in order.
@@ -206,6 +207,7 @@ impl Node {
             prepare::control_groups(s)?;
             prepare::kernel()?;
             prepare::old_network(&s.layout)?;
+            prepare::old_ways(s)?;
             prepare::configuration(s)?;
             let ended = (ended > 0).then(|| format!("{ended} processes of an earlier run ended"));
             node.running("prepare", None, ended.into_iter().chain(healed).collect::<Vec<_>>().join("; "));
@@ -317,7 +319,7 @@ impl Node {
             let refused = member::refused(&s.layout).map(|p| format!("{p}: {}; it is tried as it is", p.cause));
             self.running("kubernetes", None, refused.unwrap_or_else(|| "starting the API server".into()));
             let mut begun = Running::start(s)?;
-            if s.place.is_joined() && mesh::needs_user_space().await {
+            if s.place.is_joined() && s.place.between == Between::Encrypted && mesh::needs_user_space().await {
                 begun.also(s, mesh::component(s))?;
             }
             *self.running.lock().await = Some(begun);

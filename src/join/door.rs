@@ -4,7 +4,7 @@ use super::protocol::{Facts, JoinAnswer, JoinRequest, LABEL, MAX_BODY, MemberAns
 use super::{code, decide, problem, registry};
 use crate::cluster::Cluster;
 use crate::config::Place;
-use crate::config::place::{Datastore, Host};
+use crate::config::place::{Between, Datastore, Host};
 use crate::pki::cluster::{ClusterNames, HOST, PkiError, group_of};
 use crate::pki::enroll::tls_server::{Acceptor, Caller};
 use crate::pki::rotation::{self, Phase};
@@ -61,6 +61,8 @@ pub struct Door {
     pub api: (Ipv4Addr, u16),
     /// Version of this file's Kubernetes.
     pub kubernetes: String,
+    /// How pods' packets travel between the hosts.
+    pub between: Between,
     /// The host.
     pub keeper: Arc<dyn Keeper>,
 }
@@ -129,7 +131,7 @@ impl Door {
         let files = if host.control { joined::shared(&self.pki) } else { joined::issue(&self.pki, &self.names(&host), time::OffsetDateTime::now_utc()) };
         let gone = registry::removed(&cluster).await?.into_iter().map(|r| r.id).collect();
         let datastore = if host.control { Datastore::Etcd } else { Datastore::Kine };
-        Ok(JoinAnswer { place: Place { index: host.index, control: host.control, pools: host.pools, datastore, members, hosts, gone }, files: files.map_err(|e| pki(&e))? })
+        Ok(JoinAnswer { place: Place { index: host.index, control: host.control, pools: host.pools, datastore, members, between: self.between, hosts, gone }, files: files.map_err(|e| pki(&e))? })
     }
 
     async fn renew(&self, request: RenewRequest, peer: &Peer) -> Result<RenewAnswer, Problem> {

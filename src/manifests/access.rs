@@ -21,6 +21,7 @@ pub fn objects() -> Vec<Value> {
     all.extend(dns_role());
     all.extend(people());
     all.extend(hosts());
+    all.extend(flannel());
     all
 }
 
@@ -72,7 +73,7 @@ fn account(namespace: &str, name: &str) -> Value {
     json!({"kind": "ServiceAccount", "name": name, "namespace": namespace})
 }
 
-/// What the host processes of joined hosts may do: look at what network policies, the mesh and their own health depend on.
+/// What the host processes of joined hosts may do: look at what network policies, the ways between hosts and their own health depend on.
 fn hosts() -> Vec<Value> {
     let rules = json!([
         {"apiGroups": [""], "resources": ["pods", "namespaces", "nodes"], "verbs": ["get", "list", "watch"]},
@@ -82,6 +83,34 @@ fn hosts() -> Vec<Value> {
     let (name, hosts) = ("antihate:hosts", group("antihate:hosts"));
     let system = Some("kube-system");
     vec![role(None, name, &rules), binding(None, name, &hosts, name), role(system, name, &list), binding(system, name, &hosts, name)]
+}
+
+/// What flannel may do, where hosts are joined without encryption: see the nodes, and say in its own how that host is reached. Kubernetes'
+/// roles know no "own" for it; the policy does.
+fn flannel() -> Vec<Value> {
+    let name = "antihate:flannel";
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": [""], "resources": ["nodes/status"], "verbs": ["patch"]},
+    ]);
+    let binding = json!({
+        "subjects": [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": name}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+    });
+    let own = json!({"spec": {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["nodes/status"], "scope": "Cluster"}]},
+        "matchConditions": [{"name": "flannel", "expression": format!("'{name}' in request.userInfo.groups")}],
+        "validations": [{"expression": format!("request.userInfo.username == '{name}:' + object.metadata.name"), "message": "flannel speaks for its own host alone"}],
+    }});
+    let bound = json!({"spec": {"policyName": "antihate-flannel", "validationActions": ["Deny"]}});
+    let (rbac, admission) = ("rbac.authorization.k8s.io/v1", "admissionregistration.k8s.io/v1");
+    vec![
+        object(rbac, "ClusterRole", None, name, &[], json!({ "rules": rules })),
+        object(rbac, "ClusterRoleBinding", None, name, &[], binding),
+        object(admission, "ValidatingAdmissionPolicy", None, "antihate-flannel", &[], own),
+        object(admission, "ValidatingAdmissionPolicyBinding", None, "antihate-flannel", &[], bound),
+    ]
 }
 
 /// As the guide has it. The observers' pods carry no token yet, so nothing uses it.

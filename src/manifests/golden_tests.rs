@@ -37,7 +37,7 @@ fn survives<T: serde::de::DeserializeOwned + serde::Serialize>(object: &Value) -
 }
 
 fn typed(object: &Value) -> Value {
-    use k8s_openapi::api::{apps, core, networking, rbac, storage};
+    use k8s_openapi::api::{admissionregistration, apps, core, networking, rbac, storage};
     match object["kind"].as_str().unwrap() {
         "Namespace" => survives::<core::v1::Namespace>(object),
         "ResourceQuota" => survives::<core::v1::ResourceQuota>(object),
@@ -55,6 +55,8 @@ fn typed(object: &Value) -> Value {
         "NetworkPolicy" => survives::<networking::v1::NetworkPolicy>(object),
         "Deployment" => survives::<apps::v1::Deployment>(object),
         "StatefulSet" => survives::<apps::v1::StatefulSet>(object),
+        "ValidatingAdmissionPolicy" => survives::<admissionregistration::v1::ValidatingAdmissionPolicy>(object),
+        "ValidatingAdmissionPolicyBinding" => survives::<admissionregistration::v1::ValidatingAdmissionPolicyBinding>(object),
         other => panic!("no type for {other}"),
     }
 }

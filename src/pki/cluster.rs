@@ -73,6 +73,7 @@ pub fn leaves(names: &ClusterNames) -> Vec<Leaf> {
         leaf("controller-manager", "system:kube-controller-manager", None, vec![], false, true),
         leaf("scheduler", "system:kube-scheduler", None, vec![], false, true),
         leaf("kube-proxy", "system:kube-proxy", None, vec![], false, true),
+        leaf(FLANNEL, &format!("antihate:flannel:{}", names.node), Some(FLANNELS), vec![], false, true),
         leaf("admin", "antihate-admin", Some("system:masters"), vec![], false, true),
         leaf("etcd", ETCD, None, member, true, true),
         leaf("etcd-client", "kube-apiserver", None, vec![ETCD.to_string()], false, true),
@@ -86,7 +87,7 @@ pub(super) const OF_EVERY_HOST: [&str; 4] = ["kubelet-server", "kubelet", "kube-
 /// The leaves of a joined host without a control plane: all of them name the host's own group.
 pub fn joined_leaves(names: &ClusterNames) -> Vec<Leaf> {
     let own = group_of(&names.id);
-    let of_every_host = leaves(names).into_iter().filter(|l| OF_EVERY_HOST.contains(&l.file.as_str()));
+    let of_every_host = leaves(names).into_iter().filter(|l| OF_EVERY_HOST.contains(&l.file.as_str()) || l.file == FLANNEL);
     of_every_host
         .map(|mut leaf| {
             leaf.orgs.retain(|org| *org != own);
@@ -103,8 +104,13 @@ pub const HOST: &str = "antihate:host:";
 /// Group of the host processes of joined hosts.
 pub const HOSTS: &str = "antihate:hosts";
 
+/// What flannel asks the API server with, where it runs.
+pub(super) const FLANNEL: &str = "flannel";
+/// Group of the flannels of all hosts.
+pub const FLANNELS: &str = "antihate:flannel";
+
 /// Which leaves also get a kubeconfig.
-pub const KUBECONFIGS: [&str; 5] = ["kubelet", "controller-manager", "scheduler", "kube-proxy", "admin"];
+pub const KUBECONFIGS: [&str; 6] = ["kubelet", "controller-manager", "scheduler", "kube-proxy", FLANNEL, "admin"];
 
 /// Makes what is missing in `dir`; returns the names of what was made.
 pub fn ensure(dir: &Path, names: &ClusterNames, now: OffsetDateTime) -> Result<Vec<String>, PkiError> {

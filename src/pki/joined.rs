@@ -1,7 +1,7 @@
 //! Keys of a joined host. A control plane hands them out over the pinned connection of the join, and again by the renewal; a host
 //! without a control plane keeps a few leaves, one with it gets the authorities and makes its leaves itself.
 
-use super::cluster::{self, ClusterNames, LIFE, OF_EVERY_HOST, PkiError, joined_leaves};
+use super::cluster::{self, ClusterNames, FLANNEL, LIFE, OF_EVERY_HOST, PkiError, joined_leaves};
 use super::{encryption, kit, rotation};
 use crate::files;
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ pub fn shared(dir: &Path) -> Result<Files, PkiError> {
 /// Writes what was handed out; only names that are handed out, whatever the other side sent. Certificates go last, so that one cut
 /// off is seen as missing.
 pub fn adopt(dir: &Path, given: &Files) -> Result<(), PkiError> {
-    let known = |name: &str| SHARED.contains(&name) || name == "trust.crt" || name.rsplit_once('.').is_some_and(|(file, end)| OF_EVERY_HOST.contains(&file) && ["crt", "key"].contains(&end));
+    let known = |name: &str| SHARED.contains(&name) || name == "trust.crt" || name.rsplit_once('.').is_some_and(|(file, end)| (OF_EVERY_HOST.contains(&file) || file == FLANNEL) && ["crt", "key"].contains(&end));
     let (last, first): (Vec<_>, Vec<_>) = given.iter().filter(|(name, _)| known(name)).partition(|(name, _)| name.ends_with(".crt"));
     for (name, content) in first.into_iter().chain(last) {
         let path = dir.join(name);
@@ -70,7 +70,9 @@ pub fn ensure(dir: &Path, api_port: u16) -> Result<(), PkiError> {
     for file in OF_EVERY_HOST {
         drop((cluster::read(dir, file, "crt")?, cluster::read(dir, file, "key")?));
     }
-    cluster::kubeconfigs(dir, &USERS, api_port)
+    // One that joined before there was an open mode has none, and needs none.
+    let flannel = dir.join(format!("{FLANNEL}.crt")).exists().then_some(FLANNEL);
+    cluster::kubeconfigs(dir, &USERS.into_iter().chain(flannel).collect::<Vec<_>>(), api_port)
 }
 
 /// A joined host should ask for new certificates: a last third has begun, or one cannot be read.
@@ -113,6 +115,10 @@ mod tests {
         ensure(joined.path(), 6443).unwrap();
         assert!(!is_due(joined.path(), now) && is_due(joined.path(), now + time::Duration::days(250)));
         let text = std::fs::read_to_string(joined.path().join("host.kubeconfig")).unwrap();
+        assert!(joined.path().join("flannel.kubeconfig").exists());
+        std::fs::remove_file(joined.path().join("flannel.crt")).unwrap();
+        ensure(joined.path(), 6443).unwrap();
+        assert!(!is_due(joined.path(), now), "a host of an encrypted cluster does without");
         assert!(text.contains("127.0.0.1:6443") && !joined.path().join("admin.kubeconfig").exists());
     }
 

@@ -17,6 +17,7 @@ mod read;
 mod ruleset;
 mod selector;
 mod text;
+mod ways;
 mod world;
 #[cfg(test)]
 pub(crate) mod naive;
@@ -30,5 +31,6 @@ pub use decide::decide;
 pub use net::{Net, Span};
 pub use read::{Claims, world};
 pub use ruleset::{Packet, RuleSet, Verdict};
-pub use text::{TABLE, Ways, base, leftovers, transaction};
+pub use text::{TABLE, base, leftovers, transaction};
+pub use ways::{Carrier, OtherHost, Ways};
 pub use world::{Peer, Pod, Policy, Ports, Protocol, Rule, World};

@@ -12,7 +12,14 @@ fn ranges() -> Vec<Net> {
 }
 
 fn ways() -> Ways {
-    Ways { cluster: ["10.42.0.0/16", "fd00:42::/56"].map(|n| n.parse().unwrap()).to_vec(), mesh: "ah-mesh".into() }
+    Ways { cluster: ["10.42.0.0/16", "fd00:42::/56"].map(|n| n.parse().unwrap()).to_vec(), between: Carrier::Mesh { link: "ah-mesh".into() } }
+}
+
+/// Two other hosts, each reached as it is or wrapped.
+fn open_ways() -> Ways {
+    let host = |n: u8| OtherHost { address: [192, 0, 2, 10 + n].into(), pods: format!("10.42.{n}.0/24").parse().unwrap() };
+    let between = Carrier::Open { link: "flannel.42".into(), port: 8472, uplink: Some("eth0".into()), hosts: vec![host(1), host(2)] };
+    Ways { cluster: vec!["10.42.0.0/16".parse().unwrap()], between }
 }
 
 fn rules(cluster: &Cluster) -> RuleSet {
@@ -77,9 +84,14 @@ fn golden(name: &str, text: &str) {
     assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), text, "{name} differs; UPDATE_GOLDEN=1 rewrites it");
 }
 
+fn rules_alone(script: &str) -> String {
+    script.lines().filter(|l| l.starts_with("add rule")).map(|l| format!("{l}\n")).collect()
+}
+
 #[test]
 fn the_rules_are_written_as_the_golden_files_say() {
     golden("base.nft", &base(&ranges(), &ways()));
+    golden("open.nft", &rules_alone(&base(&ranges()[..1], &open_ways())));
     golden("shop.nft", &transaction(&rules(&shop()), &ways(), &[]));
 }
 
@@ -130,6 +142,9 @@ fn the_kernel_takes_the_rules_of_random_clusters_one_after_the_other() {
         script += &transaction(&rules, &ways(), &before);
         before = objects(&rules);
     }
+    script += &base(&ranges(), &open_ways());
+    let alone = Ways { between: Carrier::Open { link: "flannel.42".into(), port: 8472, uplink: None, hosts: Vec::new() }, ..open_ways() };
+    script += &base(&ranges(), &alone);
     let out = nft(&script);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr).chars().take(3000).collect::<String>());
 }

@@ -6,19 +6,11 @@
 
 use super::allowed::{Allowed, Opening};
 use super::net::{Net, Span};
-use super::ruleset::{HOST, HOST_MASK, RuleSet, Verdict};
+use super::ruleset::{RuleSet, Verdict};
+use super::ways::{Ways, family};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
-
-/// How packets of other hosts come, and what pods of the cluster are known by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ways {
-    /// Addresses of all pods of the cluster.
-    pub cluster: Vec<Net>,
-    /// Name of the link to the other hosts; it need not be there.
-    pub mesh: String,
-}
 
 /// Family and name of the table.
 pub const TABLE: (&str, &str) = ("inet", "antihate-policy");
@@ -50,51 +42,22 @@ pub fn base(ranges: &[Net], ways: &Ways) -> String {
     for (chain, hook) in CHAINS {
         writeln!(t, "add chain {table} {chain}{hook}\nflush chain {table} {chain}").expect("a string");
     }
-    let rules = [origin(ranges, ways), rules(ranges, ways), hide(ranges, ways)].concat();
+    let of = |chain: &'static str, rules: Vec<String>| rules.into_iter().map(|rule| (chain, rule)).collect::<Vec<_>>();
+    let rules = [of("origin", ways.origin(ranges)), rules(ranges, ways), of("hide", ways.hide(ranges))].concat();
     rules.iter().for_each(|(chain, rule)| writeln!(t, "add rule {table} {chain} {rule}").expect("a string"));
     t
 }
 
-fn family(net: &Net) -> &'static str {
-    if net.is_v6() { "ip6" } else { "ip" }
-}
-
-/// Nobody speaks for another: what comes by the mesh is of another host's pods or of that host itself, what comes by a pod's link
-/// (`veth...`) has the address to which that link leads, and pods' addresses come by no other link.
-fn origin(ranges: &[Net], ways: &Ways) -> Vec<(&'static str, String)> {
-    let mut all = vec!["iifname \"lo\" accept".to_owned()];
-    for net in &ways.cluster {
-        let ip = family(net);
-        let own = ranges.iter().filter(|r| r.is_v6() == net.is_v6()).map(|r| format!(" {ip} saddr != {r}")).collect::<String>();
-        all.push(format!("iifname \"{}\" {ip} saddr {net}{own} accept", ways.mesh));
-    }
-    all.push(format!("iifname \"{}\" drop", ways.mesh));
-    all.push("iifname \"veth*\" meta nfproto ipv4 fib saddr . iif oif missing drop".into());
-    all.push("iifname \"veth*\" accept".into());
-    all.extend(ways.cluster.iter().map(|net| format!("{} saddr {net} drop", family(net))));
-    all.into_iter().map(|rule| ("origin", rule)).collect()
-}
-
-/// Pods have this host's address outside the cluster; among pods everybody is seen as who he is.
-fn hide(ranges: &[Net], ways: &Ways) -> Vec<(&'static str, String)> {
-    let many = |v6| if v6 { "ff00::/8" } else { "224.0.0.0/4" };
-    let rule = |r: &Net| {
-        let inside = ways.cluster.iter().filter(|n| n.is_v6() == r.is_v6()).map(|n| format!("{n}, ")).collect::<String>();
-        format!("{0} saddr {r} {0} daddr != {{ {inside}{1} }} oifname != \"lo\" masquerade fully-random", family(r), many(r.is_v6()))
-    };
-    ranges.iter().map(|r| ("hide", rule(r))).collect()
-}
-
 fn rules(ranges: &[Net], ways: &Ways) -> Vec<(&'static str, String)> {
     // Answers pass; what goes in a connection's own direction is judged packet by packet, so that a new policy cuts it.
-    let mut all = vec![("forward", "ct state related accept".to_owned()), ("forward", "ct direction reply ct state established accept".to_owned())];
+    let mut all: Vec<(&'static str, String)> = ways.forward().into_iter().map(|rule| ("forward", rule)).collect();
+    all.extend([("forward", "ct state related accept".to_owned()), ("forward", "ct direction reply ct state established accept".to_owned())]);
     for (_, ip, _, n) in FAMILIES {
         all.push(("forward", format!("{ip} saddr . {ip} daddr @itself{n} accept")));
     }
     all.extend(ranges.iter().map(|net| ("forward", format!("{} saddr {net} goto leaving", family(net)))));
     all.push(("forward", "goto onward".into()));
-    // Another host itself, as its own pods' host: the first address of that host's range.
-    all.push(("onward", format!("iifname \"{}\" ip saddr & {HOST_MASK} == {HOST} accept", ways.mesh)));
+    all.extend(ways.onward().into_iter().map(|rule| ("onward", rule)));
     all.extend(ranges.iter().map(|net| ("onward", format!("{} daddr {net} goto arriving", family(net)))));
     all.push(("onward", "accept".into()));
     for (map, field) in [("leaving", "saddr"), ("arriving", "daddr")] {

@@ -40,6 +40,8 @@ pub enum Kind {
     Wireguard,
     /// A process reads and writes its packets.
     Tun,
+    /// Wraps packets into those of the network below.
+    Vxlan,
     /// Anything else.
     Other,
 }
@@ -190,6 +192,7 @@ fn link(message: &LinkMessage) -> Link {
             LinkAttribute::Mtu(mtu) => found.mtu = *mtu,
             LinkAttribute::LinkInfo(all) if all.contains(&LinkInfo::Kind(InfoKind::Wireguard)) => found.kind = Kind::Wireguard,
             LinkAttribute::LinkInfo(all) if all.contains(&LinkInfo::Kind(InfoKind::Tun)) => found.kind = Kind::Tun,
+            LinkAttribute::LinkInfo(all) if all.contains(&LinkInfo::Kind(InfoKind::Vxlan)) => found.kind = Kind::Vxlan,
             _ => {}
         }
     }

@@ -98,7 +98,7 @@ pub fn talk(host: &TestHost, from: &str, to: &str) {
 }
 
 /// A policy that lets nobody reach the pod `name`.
-fn closed(name: &str) -> serde_json::Value {
+pub fn closed(name: &str) -> serde_json::Value {
     serde_json::json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name, "namespace": "default"},
         "spec": {"podSelector": {"matchLabels": {"app": name}}, "policyTypes": ["Ingress"], "ingress": []},

@@ -19,6 +19,7 @@ mod k3s;
 mod machine;
 mod netpol;
 mod node;
+mod open;
 mod refusals;
 mod restarts;
 mod rotations;

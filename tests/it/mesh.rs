@@ -8,7 +8,7 @@ use antihate::config::layout::Layout;
 use antihate::config::place::{mesh_address, pod_range};
 use antihate::host::mesh::{self, Member};
 use antihate::host::settings::{CgroupVersion, Settings};
-use antihate::policy::{self, Ways};
+use antihate::policy::{self, Carrier, Ways};
 use antihate::process::supervisor::{Spec, Supervised};
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
@@ -30,7 +30,7 @@ const STREAM: usize = 8 << 20;
 const MARKER: &[u8] = b"antihate-plain-text-marker";
 
 /// Does `work` inside a network namespace, on a thread of its own; what it opens stays there.
-fn inside<T: Send>(network: &File, work: impl FnOnce() -> T + Send) -> T {
+pub fn inside<T: Send>(network: &File, work: impl FnOnce() -> T + Send) -> T {
     let enter = || {
         setns(network, CloneFlags::CLONE_NEWNET).expect("the namespace is entered");
         work()
@@ -39,14 +39,14 @@ fn inside<T: Send>(network: &File, work: impl FnOnce() -> T + Send) -> T {
 }
 
 /// A socket at one of a host's addresses.
-fn at(network: &File, ip: Ipv4Addr) -> UdpSocket {
+pub fn at(network: &File, ip: Ipv4Addr) -> UdpSocket {
     let socket = inside(network, || UdpSocket::bind((ip, 7000)).expect("the address is there"));
     socket.set_read_timeout(Some(BREATH)).expect("a time limit");
     socket
 }
 
 /// The sender that `to` sees, if a packet of `from` arrives.
-fn seen(from: &UdpSocket, to: &UdpSocket) -> Option<Ipv4Addr> {
+pub fn seen(from: &UdpSocket, to: &UdpSocket) -> Option<Ipv4Addr> {
     // A route that is not there refuses at once.
     from.send_to(MARKER, to.local_addr().expect("bound")).ok()?;
     let mut buffer = [0; 64];
@@ -58,13 +58,13 @@ fn seen(from: &UdpSocket, to: &UdpSocket) -> Option<Ipv4Addr> {
     }
 }
 
-fn arrives(from: &UdpSocket, to: &UdpSocket) -> bool {
+pub fn arrives(from: &UdpSocket, to: &UdpSocket) -> bool {
     let wanted = from.local_addr().expect("bound").ip();
     seen(from, to).is_some_and(|ip| ip == wanted)
 }
 
 /// Nothing arrives; what was on its way before does not count.
-fn silent(from: &UdpSocket, to: &UdpSocket) -> bool {
+pub fn silent(from: &UdpSocket, to: &UdpSocket) -> bool {
     while to.recv_from(&mut [0; 64]).is_ok() {}
     (0..TRIES).all(|_| seen(from, to).is_none())
 }
@@ -75,10 +75,11 @@ pub fn ip(host: &TestHost, args: &[&str]) {
 }
 
 /// Everything that crosses the segment, of every port of its bridge.
-struct Sniffer(File);
+pub struct Sniffer(File);
 
 impl Sniffer {
-    fn on(switch: &Switch) -> Sniffer {
+    /// Listens from now on.
+    pub fn on(switch: &Switch) -> Sniffer {
         use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, setsockopt, socket, sockopt};
         let network = switch.network();
         let fd = inside(&network, || socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_NONBLOCK, SockProtocol::EthAll).expect("a packet socket"));
@@ -86,12 +87,12 @@ impl Sniffer {
         Sniffer(fd.into())
     }
 
-    /// How many packets were seen since the last question, and how many of them held the marker.
-    fn count(&mut self) -> (usize, usize) {
+    /// How many packets were seen since the last question, and how many of them held `marker`.
+    pub fn count(&mut self, marker: &[u8]) -> (usize, usize) {
         let (mut all, mut plain, mut buffer) = (0, 0, vec![0; 1 << 16]);
         while let Ok(length) = self.0.read(&mut buffer) {
             all += 1;
-            plain += usize::from(buffer[..length].windows(MARKER.len()).any(|w| w == MARKER));
+            plain += usize::from(buffer[..length].windows(marker.len()).any(|w| w == marker));
         }
         (all, plain)
     }
@@ -207,19 +208,19 @@ fn pods_of_three_hosts_reach_each_other_encrypted_through_cuts_kills_and_a_remov
 }
 
 fn every_pair_is_encrypted(ends: &[End], pods: &[UdpSocket], all: &[Member], sniffer: &mut Sniffer) {
-    sniffer.count();
+    sniffer.count(MARKER);
     for (a, from) in pods.iter().enumerate() {
         for (_, to) in pods.iter().enumerate().filter(|(b, _)| *b != a) {
             until("a packet arrives under its sender's own address", PATIENCE, || arrives(from, to).then_some(()));
         }
     }
-    let (crossed, plain) = sniffer.count();
+    let (crossed, plain) = sniffer.count(MARKER);
     assert!(crossed >= 6 && plain == 0, "{plain} of {crossed} packets on the segment could be read");
     // The same packets without the mesh are seen, so the sniffer can see.
     let plainly = |e: &End| at(&e.host.network(), e.settings.node_ip);
     let (a, b) = (plainly(&ends[0]), plainly(&ends[1]));
     until("a packet outside the mesh arrives", PATIENCE, || arrives(&a, &b).then_some(()));
-    assert!(sniffer.count().1 > 0, "the sniffer sees what is not encrypted");
+    assert!(sniffer.count(MARKER).1 > 0, "the sniffer sees what is not encrypted");
     // The host itself is seen under its address of the mesh.
     let host = inside(&ends[0].host.network(), || UdpSocket::bind(("0.0.0.0", 7001)).expect("a socket"));
     assert_eq!(until("a packet of the host itself arrives", PATIENCE, || seen(&host, &pods[2])), mesh_address(0));
@@ -321,7 +322,7 @@ fn nothing_is_left(ends: &mut [End]) {
 /// A host with the rules in force and one thing that looks like a pod: a namespace behind a link called `veth...`.
 pub fn with_a_pod(switch: &Switch) -> (TestHost, TestHost, Ways) {
     let (host, pod) = (switch.host(), switch.host());
-    let ways = Ways { cluster: vec!["10.42.0.0/16".parse().expect("a block")], mesh: "ah-mesh".into() };
+    let ways = Ways { cluster: vec!["10.42.0.0/16".parse().expect("a block")], between: Carrier::Mesh { link: "ah-mesh".into() } };
     // The pod's link to the segment is of no use here.
     ip(&pod, &["link", "del", "eth0"]);
     let namespace = pod.network();
@@ -345,7 +346,7 @@ pub fn with_a_pod(switch: &Switch) -> (TestHost, TestHost, Ways) {
 }
 
 /// The rules of a host with one pod that no policy isolates.
-fn enforce(host: &TestHost, ways: &Ways) {
+pub fn enforce(host: &TestHost, ways: &Ways) {
     let rules = policy::RuleSet {
         ranges: vec![pod_range(0).parse().expect("a block")],
         leaving: [("10.42.0.5".parse().expect("an address"), policy::Verdict::Open), ("10.42.0.6".parse().expect("an address"), policy::Verdict::Open)].into(),

@@ -33,6 +33,7 @@ fn ip(args: &[&str]) {
 /// A network segment: a bridge in a namespace of its own. Nothing of it is seen by the machine's own network.
 pub struct Switch {
     name: String,
+    network: &'static str,
     hosts: AtomicU32,
 }
 
@@ -40,11 +41,16 @@ impl Switch {
     /// Makes the segment 192.0.2.0/24.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Switch {
+        Switch::numbered("192.0.2")
+    }
+
+    /// Makes the segment `network`.0/24.
+    pub fn numbered(network: &'static str) -> Switch {
         let name = format!("ah{}x{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
         ip(&["netns", "add", &name]);
         ip(&["-n", &name, "link", "add", "sw0", "type", "bridge"]);
         ip(&["-n", &name, "link", "set", "sw0", "up"]);
-        Switch { name, hosts: AtomicU32::new(0) }
+        Switch { name, network, hosts: AtomicU32::new(0) }
     }
 
     /// Connects a new host with the next free address.
@@ -57,7 +63,7 @@ impl Switch {
         ip(&["-n", &self.name, "link", "set", &port, "master", "sw0", "up"]);
         ip(&["-n", &name, "link", "set", &near, "name", "eth0"]);
         ip(&["-n", &name, "link", "set", "lo", "up"]);
-        let address = format!("192.0.2.{number}");
+        let address = format!("{}.{number}", self.network);
         ip(&["-n", &name, "addr", "add", &format!("{address}/24"), "dev", "eth0"]);
         ip(&["-n", &name, "link", "set", "eth0", "up"]);
         TestHost::start(name, self.name.clone(), port, address)
@@ -68,6 +74,32 @@ impl Switch {
     /// Its network, for a thread that wants to look at what crosses it.
     pub fn network(&self) -> std::fs::File {
         std::fs::File::open(format!("/run/netns/{}", self.name)).expect("its network")
+    }
+}
+
+/// A router between segments: the first address of each. Nothing of it is seen by the machine's own network.
+pub struct Router(String);
+
+impl Router {
+    /// Connects them.
+    pub fn between(segments: &[&Switch]) -> Router {
+        let name = format!("{}r", segments[0].name);
+        ip(&["netns", "add", &name]);
+        for (n, segment) in segments.iter().enumerate() {
+            let near = format!("eth{n}");
+            ip(&["-n", &segment.name, "link", "add", "router", "type", "veth", "peer", "name", &near, "netns", &name]);
+            ip(&["-n", &segment.name, "link", "set", "router", "master", "sw0", "up"]);
+            ip(&["-n", &name, "addr", "add", &format!("{}.1/24", segment.network), "dev", &near]);
+            ip(&["-n", &name, "link", "set", &near, "up"]);
+        }
+        run(Command::new("ip").args(["netns", "exec", &name, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]));
+        Router(name)
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        drop(Command::new("ip").args(["netns", "del", &self.0]).output());
     }
 }
 

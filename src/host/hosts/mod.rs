@@ -1,6 +1,6 @@
 //! The hosts of the cluster, seen from this one: who they are, how they are reached, what is to be done when that changes.
 //!
-//! Each host looks at the list in the datastore every few seconds, keeps a copy of it, and makes the mesh fit. What changes how its
+//! Each host looks at the list in the datastore every few seconds, keeps a copy of it, and sees that the ways to the others fit. What changes how its
 //! components run makes them start anew; pods go on. A control plane also lets hosts in and sees that what the list says is so.
 
 pub mod balance;
@@ -21,10 +21,10 @@ pub use renewal::{is_due, renew};
 use super::render::commands;
 use super::settings::Settings;
 use super::watching::{News, news};
-use super::{mesh, place};
+use super::{flannel, mesh, place};
 use crate::cluster::Cluster;
 use crate::config::Place;
-use crate::config::place::{Host, mesh_address};
+use crate::config::place::{Between, Host, mesh_address};
 use crate::join::registry;
 use crate::status::{Component, Problem};
 use chrono::Utc;
@@ -58,6 +58,8 @@ pub struct Hosts {
     pub begun: watch::Sender<String>,
     /// All components of this host are well.
     pub sound: watch::Sender<bool>,
+    /// Every host of the cluster as it was listed last.
+    pub others: watch::Sender<Vec<Host>>,
     health: watch::Sender<Option<Result<String, Problem>>>,
 }
 
@@ -65,7 +67,8 @@ impl Hosts {
     /// Of a host that begins.
     pub fn new(settings: &Settings) -> Hosts {
         let targets = watch::channel(targets(&settings.place)).0;
-        Hosts { changed: Arc::default(), regroup: CancellationToken::new(), targets, begun: watch::channel(String::new()).0, sound: watch::channel(false).0, health: watch::channel(None).0 }
+        let others = watch::channel(settings.place.hosts.clone()).0;
+        Hosts { changed: Arc::default(), regroup: CancellationToken::new(), targets, begun: watch::channel(String::new()).0, sound: watch::channel(false).0, others, health: watch::channel(None).0 }
     }
 
     /// That it stands otherwise.
@@ -102,8 +105,8 @@ impl Hosts {
                 *now = new;
                 changed
             });
-            // The process that serves the mesh makes its link a moment after its start.
-            let soon = done.as_ref().is_err_and(|p| p.code == "MSH-106");
+            // The process that serves the mesh, or flannel, makes its link a moment after its start.
+            let soon = done.as_ref().is_err_and(|p| ["MSH-106", "FLN-102"].contains(&p.code.as_str()));
             if let (Err(problem), true, false) = (&done, news, soon) {
                 tracing::warn!(problem = %problem.render(), "the hosts of the cluster");
             }
@@ -117,16 +120,21 @@ impl Hosts {
     async fn round(&self, settings: &Arc<Settings>, looks: &mut Looks) -> Result<String, Problem> {
         let cluster = looks.cluster(settings).await?;
         let listed = match listed(settings, &cluster).await {
-            // While no control plane answers the mesh is kept as it was.
+            // While no control plane answers the ways are kept as they were.
             Err(silent) => {
                 looks.cluster = None;
-                mesh::apply(settings, &members(&settings.place)).await?;
+                carry(settings, &place::load(&settings.layout)?, looks).await?;
                 return Err(silent);
             }
             Ok(listed) => listed,
         };
         let now = next(&place::load(&settings.layout)?, listed, &settings.node)?;
         place::save(&settings.layout, &now)?;
+        self.others.send_if_modified(|old| {
+            let changed = *old != now.hosts;
+            old.clone_from(&now.hosts);
+            changed
+        });
         self.targets.send_if_modified(|old| {
             let new = targets(&now);
             let changed = *old != new;
@@ -137,16 +145,26 @@ impl Hosts {
         if is_another_cluster(settings, &now) || looks.presence.is_lost(node.is_some()) {
             self.regroup.cancel();
         }
-        let mut detail = format!("{} hosts, {}", now.hosts.len(), mesh::apply(settings, &members(&now)).await?);
+        let carried = carry(settings, &now, looks).await;
+        // Whatever came of it: flannel waits for what is set here.
         if now.control {
             looks.tended.round(settings, &now, &cluster).await?;
         }
+        let mut detail = format!("{} hosts, {}", now.hosts.len(), carried?);
         let begun = Some(self.begun.borrow().clone()).filter(|trust| !trust.is_empty() && *self.sound.borrow());
         match looks.keys.round(settings, &now, &cluster, node.as_ref(), begun).await? {
             keys::Followed::StartAnew => self.regroup.cancel(),
             keys::Followed::Still(why) => detail.extend(why.map(|why| format!(", {why}"))),
         }
         Ok(detail)
+    }
+}
+
+/// Sees to the ways of the pods' packets to the other hosts.
+async fn carry(settings: &Settings, now: &Place, looks: &mut Looks) -> Result<String, Problem> {
+    match settings.place.between {
+        Between::Encrypted => mesh::apply(settings, &members(now)).await,
+        Between::Open => flannel::apply(settings, &members(now), &mut looks.flannel).await,
     }
 }
 
@@ -158,6 +176,7 @@ struct Looks {
     tended: tend::Tended,
     presence: Presence,
     keys: keys::Keys,
+    flannel: flannel::Seen,
     failed: u32,
     /// Why the API server does not answer this host, as a control plane told it.
     why: Option<Problem>,

@@ -1,11 +1,11 @@
 //! What a control plane sees to, beside its own components: addresses that have changed, members of etcd that have caught up, nodes
-//! of hosts that were removed.
+//! of hosts that were removed, and that every node says which addresses its pods have.
 
 use super::etcd;
 use crate::cluster::Cluster;
 use crate::cluster::nodes::NodeSeen;
 use crate::config::Place;
-use crate::config::place::{Datastore, Host};
+use crate::config::place::{Datastore, Host, pod_range};
 use crate::files;
 use crate::host::place;
 use crate::host::render::control::{AUTHORIZATION, authorization};
@@ -24,6 +24,8 @@ pub struct Tended {
     rounds: u32,
     /// So many members of etcd have their vote.
     voting: usize,
+    /// So many nodes say which addresses their pods have.
+    ranged: usize,
 }
 
 /// What is to be changed.
@@ -33,6 +35,8 @@ pub struct Changes {
     pub moved: Vec<Host>,
     /// Nodes of hosts that do not belong to the cluster.
     pub strange: Vec<String>,
+    /// Nodes that do not say yet which addresses their pods have, with the number of their host.
+    pub unranged: Vec<(String, u8)>,
 }
 
 /// Decides it.
@@ -40,7 +44,8 @@ pub fn decide(hosts: &[Host], nodes: &[NodeSeen]) -> Changes {
     let node = |h: &Host| nodes.iter().find(|n| n.name == h.name);
     let moved = hosts.iter().filter_map(|h| Some(Host { address: node(h)?.address.filter(|a| *a != h.address)?, ..h.clone() })).collect();
     let strange = nodes.iter().filter(|n| !hosts.iter().any(|h| h.name == n.name)).map(|n| n.name.clone()).collect();
-    Changes { moved, strange }
+    let unranged = hosts.iter().filter(|h| node(h).is_some_and(|n| !n.ranged)).map(|h| (h.name.clone(), h.index)).collect();
+    Changes { moved, strange, unranged }
 }
 
 impl Tended {
@@ -54,11 +59,16 @@ impl Tended {
             super::member::has_worked(&settings.layout);
             self.voting = if all { controls } else { 0 };
         }
-        if now.hosts.is_empty() || self.rounds % NODES != 1 {
+        if now.hosts.is_empty() || (self.rounds % NODES != 1 && self.ranged == now.hosts.len()) {
             return Ok(());
         }
         turn_away(settings, now, cluster).await?;
-        let changes = decide(&now.hosts, &cluster.nodes().await.map_err(|e| e.problem())?);
+        let nodes = cluster.nodes().await.map_err(|e| e.problem())?;
+        let changes = decide(&now.hosts, &nodes);
+        for (name, index) in changes.unranged {
+            cluster.range_node(&name, &[pod_range(index)]).await.map_err(|e| e.problem())?;
+        }
+        self.ranged = nodes.iter().filter(|n| n.ranged).count();
         for moved in changes.moved {
             tracing::info!(host = %moved.name, address = %moved.address, "a host has another address");
             registry::change_hosts(cluster, |hosts| {
@@ -96,8 +106,8 @@ mod tests {
     #[test]
     fn an_address_follows_the_node_and_a_node_without_a_host_goes() {
         let host = |name: &str, last: u8| Host { name: name.into(), index: last, address: [192, 0, 2, last].into(), pools: [].into(), control: false, mesh_key: String::new(), version: String::new() };
-        let node = |name: &str, last: Option<u8>| NodeSeen { name: name.into(), address: last.map(|l| [192, 0, 2, l].into()), ..NodeSeen::default() };
+        let node = |name: &str, last: Option<u8>| NodeSeen { name: name.into(), address: last.map(|l| [192, 0, 2, l].into()), ranged: name != "b", ..NodeSeen::default() };
         let changes = decide(&[host("a", 1), host("b", 2), host("c", 3)], &[node("a", Some(1)), node("b", Some(9)), node("c", None), node("x", Some(4))]);
-        assert_eq!(changes, Changes { moved: vec![Host { address: [192, 0, 2, 9].into(), ..host("b", 2) }], strange: vec!["x".into()] });
+        assert_eq!(changes, Changes { moved: vec![Host { address: [192, 0, 2, 9].into(), ..host("b", 2) }], strange: vec!["x".into()], unranged: vec![("b".into(), 2)] });
     }
 }

@@ -74,7 +74,7 @@ fn pods() -> (Ipv4Addr, u8) {
 async fn dissolve(settings: &Settings) -> Result<(), Problem> {
     let name = link_name(&settings.layout);
     let done = links::with(async |l| match l.link(&name).await? {
-        Some(link) if link.kind != Kind::Other => l.remove(link.index).await,
+        Some(link) if [Kind::Wireguard, Kind::Tun].contains(&link.kind) => l.remove(link.index).await,
         _ => Ok(()),
     });
     done.await.map_err(|e| kernel(&e))

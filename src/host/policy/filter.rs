@@ -2,22 +2,22 @@
 
 use super::{NAME, ranges, ways};
 use crate::host::settings::Settings;
-use crate::policy::{self, RuleSet, TABLE};
+use crate::policy::{self, RuleSet, TABLE, Ways};
 use crate::process::log;
 use crate::process::once::{self, Outcome};
 use crate::status::Problem;
 
 /// Closes the addresses of this node's pods, as far as no rules of an earlier process speak of them; blocks.
 pub fn base(s: &Settings) -> Result<(), Problem> {
-    write(s, &policy::base(&ranges(s), &ways(s)))
+    write(s, &policy::base(&ranges(s), &ways(s, &s.place.hosts)))
 }
 
 /// Puts the rules in force in one transaction, whatever was there before; blocks.
-pub fn apply(s: &Settings, rules: &RuleSet) -> Result<(), Problem> {
+pub fn apply(s: &Settings, rules: &RuleSet, ways: &Ways) -> Result<(), Problem> {
     let listed = nft(s, &["--json", "--terse", "list", "table", TABLE.0, TABLE.1], "")?;
     // No table, no list: then everything is made.
     let there = if listed.ok { policy::leftovers(&String::from_utf8_lossy(&listed.stdout)) } else { Vec::new() };
-    write(s, &policy::transaction(rules, &ways(s), &there))
+    write(s, &policy::transaction(rules, ways, &there))
 }
 
 /// One transaction. A table that refuses it (of another version of this program, or one that somebody edited) is replaced whole.

@@ -11,8 +11,10 @@ mod rounds;
 
 use super::settings::{POD_CIDR, Settings};
 use super::watching::{News, news};
+use super::{facts, flannel, mesh};
 use crate::cluster::Cluster;
-use crate::policy::{Net, Ways};
+use crate::config::place::{Between, Host, pod_range};
+use crate::policy::{Carrier, Net, OtherHost, Ways};
 use crate::status::{Component, Problem};
 use chrono::Utc;
 use std::sync::Arc;
@@ -41,13 +43,13 @@ pub struct Health {
 pub struct Enforcer {
     served: CancellationToken,
     health: watch::Sender<Health>,
+    hosts: watch::Receiver<Vec<Host>>,
 }
 
 impl Enforcer {
-    /// One that has not begun.
-    #[allow(clippy::new_without_default)]
-    pub fn new() -> Enforcer {
-        Enforcer { served: CancellationToken::new(), health: watch::channel(Health::default()).0 }
+    /// One that has not begun; `hosts` are those of the cluster as they are known.
+    pub fn new(hosts: watch::Receiver<Vec<Host>>) -> Enforcer {
+        Enforcer { served: CancellationToken::new(), health: watch::channel(Health::default()).0, hosts }
     }
 
     /// Says that the API server answers.
@@ -107,9 +109,22 @@ impl Enforcer {
     }
 }
 
-/// Where packets of the cluster's pods come from.
-pub fn ways(settings: &Settings) -> Ways {
-    Ways { cluster: vec![POD_CIDR.parse().expect("a constant block")], mesh: super::mesh::link_name(&settings.layout) }
+/// Where packets of the cluster's pods come from, while these are its `hosts`.
+pub fn ways(settings: &Settings, hosts: &[Host]) -> Ways {
+    let between = match settings.place.between {
+        Between::Encrypted => Carrier::Mesh { link: mesh::link_name(&settings.layout) },
+        Between::Open => Carrier::Open {
+            link: flannel::LINK.into(),
+            port: flannel::PORT,
+            uplink: facts::addresses().into_iter().find(|a| a.ip == settings.node_ip).map(|a| a.link),
+            hosts: hosts.iter().filter(|h| h.name != settings.node && h.index != settings.place.index).map(other).collect(),
+        },
+    };
+    Ways { cluster: vec![POD_CIDR.parse().expect("a constant block")], between }
+}
+
+fn other(host: &Host) -> OtherHost {
+    OtherHost { address: host.address, pods: pod_range(host.index).parse().expect("a block") }
 }
 
 /// Addresses that pods of this node have.
@@ -121,9 +136,19 @@ pub fn ranges(settings: &Settings) -> Vec<Net> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn in_the_open_mode_the_rules_follow_the_hosts() {
+        let host = |name: &str, index: u8| Host { name: name.into(), index, address: [192, 0, 2, 7 + index].into(), pools: [].into(), control: false, mesh_key: String::new(), version: String::new() };
+        let mut s = crate::host::render::settings();
+        assert!(matches!(ways(&s, &[host("leaf", 0), host("bark", 1)]).between, Carrier::Mesh { link } if link == "ah-mesh"));
+        s.place.between = Between::Open;
+        let Carrier::Open { hosts, .. } = ways(&s, &[host("leaf", 0), host("bark", 1)]).between else { panic!("open") };
+        assert_eq!(hosts, [OtherHost { address: [192, 0, 2, 8].into(), pods: "10.42.1.0/24".parse().unwrap() }]);
+    }
+
     #[tokio::test]
     async fn the_rules_are_in_force_only_after_they_were_written() {
-        let enforcer = Enforcer::new();
+        let enforcer = Enforcer::new(watch::channel(Vec::new()).1);
         assert_eq!(enforcer.in_force(Duration::from_millis(1)).await.unwrap_err().code, "NPL-103");
         assert!(!enforcer.component().healthy);
         enforcer.well("3 pods".into());

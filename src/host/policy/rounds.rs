@@ -4,15 +4,17 @@
 //! of yet: a policy that was made before a pod holds from the pod's first packet on.
 
 use super::claims::{RESULTS, Results};
-use super::{Enforcer, filter, ranges};
+use super::{Enforcer, filter, ranges, ways};
 use crate::cluster::{Cluster, PolicySource};
+use crate::config::place::Host;
 use crate::host::settings::Settings;
-use crate::policy::{self, Claims, Pod, RuleSet, World};
+use crate::policy::{self, Claims, Pod, RuleSet, Ways, World};
 use crate::status::Problem;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Between two looks for addresses that were given, where the kernel tells of them, and where it does not.
@@ -33,7 +35,8 @@ struct Rounds<'a> {
     results: Results,
     /// Pods of this node that were let in, by uid.
     admitted: BTreeSet<String>,
-    written: Option<(RuleSet, Instant)>,
+    written: Option<(RuleSet, Ways, Instant)>,
+    hosts: watch::Receiver<Vec<Host>>,
     failures: u64,
 }
 
@@ -41,7 +44,7 @@ struct Rounds<'a> {
 pub(super) async fn keep(enforcer: &Enforcer, settings: &Arc<Settings>, cluster: &Cluster) -> Problem {
     let (source, driver) = cluster.watch_policies();
     let results = Results::new(Path::new(RESULTS));
-    let mut rounds = Rounds { enforcer, settings, source, results, admitted: BTreeSet::new(), written: None, failures: 0 };
+    let mut rounds = Rounds { enforcer, settings, source, results, admitted: BTreeSet::new(), written: None, hosts: enforcer.hosts.clone(), failures: 0 };
     tokio::select! {
         () = driver => Problem::new("NPL-105", "the watches of the network policies ended", "they never should", "report this, with the log"),
         never = rounds.run() => match never {},
@@ -85,6 +88,7 @@ impl Rounds<'_> {
             let look = if self.results.is_heard() { LOOK } else { LOOK_SOON };
             tokio::select! {
                 _ = self.source.heard().changed() => break,
+                Ok(()) = self.hosts.changed() => break,
                 () = self.results.changed() => if self.results.look() { break },
                 () = tokio::time::sleep(look.min(limit)) => if self.results.look() || Instant::now() >= until { break },
             }
@@ -125,15 +129,16 @@ impl Rounds<'_> {
         let rules = policy::decide(world, &ranges(self.settings));
         let local: Vec<&Pod> = world.pods.iter().filter(|p| p.local).collect();
         let detail = format!("{} pods, {} policies", local.len(), world.policies.len());
-        let same = self.written.as_ref().is_some_and(|(written, at)| *written == rules && at.elapsed() < HEAL);
+        let ways = ways(self.settings, &self.hosts.borrow_and_update().clone());
+        let same = self.written.as_ref().is_some_and(|(written, then, at)| *written == rules && *then == ways && at.elapsed() < HEAL);
         if !same {
-            let (settings, given) = (self.settings.clone(), rules.clone());
-            let news = self.written.as_ref().is_none_or(|(written, _)| *written != rules);
+            let (settings, given, by) = (self.settings.clone(), rules.clone(), ways.clone());
+            let news = self.written.as_ref().is_none_or(|(written, ..)| *written != rules);
             let line = format!("{detail}, {} groups", rules.groups.len());
-            let work = move || filter::apply(&settings, &given).inspect(|()| if news { filter::note(&settings, &line) });
+            let work = move || filter::apply(&settings, &given, &by).inspect(|()| if news { filter::note(&settings, &line) });
             let done = tokio::task::spawn_blocking(work).await;
             done.unwrap_or_else(|e| Err(Problem::new("NPL-105", "writing the rules broke off", e.to_string(), "report this, with the log")))?;
-            self.written = Some((rules, Instant::now()));
+            self.written = Some((rules, ways, Instant::now()));
         }
         self.enforcer.well(detail);
         Ok(())

@@ -1,6 +1,7 @@
 //! The command line of every component, in the order in which they are started.
 
-use crate::config::place::{self, Datastore};
+use crate::config::place::{self, Between, Datastore};
+use crate::host::flannel;
 use crate::host::settings::{API_PORT, POD_CIDR, SERVICE_CIDR, Settings};
 use std::path::PathBuf;
 
@@ -35,7 +36,19 @@ pub fn all(s: &Settings) -> Vec<Component> {
     }
     all.push(component(s, "kubelet", 10, kubelet(s)));
     all.push(component(s, "kube-proxy", 5, vec![format!("--config={}", s.etc("kube-proxy.yaml").display())]));
+    if s.place.is_joined() && s.place.between == Between::Open {
+        all.push(component(s, flannel::NAME, 5, flanneld(s)));
+    }
     all
+}
+
+/// flannel keeps the ways to the other hosts' pods; the name of the node comes by the environment.
+fn flanneld(s: &Settings) -> Vec<String> {
+    vec![
+        format!("--kubeconfig-file={}", s.layout.pki().join("flannel.kubeconfig").display()),
+        format!("--net-config-path={}", s.etc("flannel.json").display()),
+        format!("--public-ip={}", s.node_ip),
+    ]
 }
 
 /// WireGuard in user space: it makes `link` and serves it. Started beside the others where the kernel has none.

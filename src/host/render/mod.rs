@@ -19,6 +19,7 @@ pub fn files(s: &Settings) -> Vec<(&'static str, String)> {
         ("kube-proxy.yaml", node::kube_proxy(s)),
         ("containerd.toml", node::containerd(s)),
         ("cni/10-antihate.conflist", node::cni(s)),
+        ("flannel.json", node::flannel()),
         ("resolv.conf", node::resolv_conf(s)),
     ]
 }
@@ -31,7 +32,7 @@ mod tests {
     use super::*;
     use crate::config::Place;
     use crate::config::layout::Layout;
-    use crate::config::place::{Datastore, Host, Pool};
+    use crate::config::place::{Between, Datastore, Host, Pool};
     use crate::host::distribution::Distribution;
     use crate::host::settings::CgroupVersion;
     use std::path::Path;
@@ -91,11 +92,16 @@ mod tests {
         let host = |name: &str, index: u8, control| Host { name: name.into(), index, address: [192, 0, 2, 7 + index].into(), pools: [Pool::Database].into(), control, mesh_key: String::new(), version: String::new() };
         let hosts = vec![host("leaf", 0, true), host("two", 1, true), host("three", 2, false)];
         let of = |index: u8, control, members: &str| {
-            let place = Place { index, control, pools: [Pool::Database].into(), datastore: Datastore::Etcd, members: members.into(), hosts: hosts.clone(), gone: Vec::new() };
+            let place = Place { index, control, pools: [Pool::Database].into(), datastore: Datastore::Etcd, members: members.into(), hosts: hosts.clone(), ..Place::alone() };
             Settings { node: hosts[usize::from(index)].name.clone(), node_ip: hosts[usize::from(index)].address, place, ..settings() }
         };
         golden("commands-control.txt", &commands_of(&of(1, true, "leaf=https://192.0.2.7:2380,two=https://192.0.2.8:2380")));
         golden("commands-worker.txt", &commands_of(&of(2, false, "")));
+        let mut open = of(2, false, "");
+        open.place.between = Between::Open;
+        let with = commands_of(&open);
+        golden("commands-open.txt", with.strip_prefix(&commands_of(&of(2, false, ""))).expect("one component more"));
+        assert!(node::cni(&open).contains("1450") && node::cni(&settings()).contains("1420"));
     }
 
     #[test]
@@ -108,6 +114,7 @@ mod tests {
     fn every_yaml_and_toml_can_be_read_back() {
         for (name, text) in files(&settings()) {
             match name.rsplit('.').next() {
+                Some("json") => drop(serde_json::from_str::<serde_json::Value>(&text).expect(name)),
                 Some("yaml" | "kubeconfig") => drop(serde_yaml_ng::from_str::<serde_json::Value>(&text).expect(name)),
                 Some("toml") => drop(text.parse::<toml::Table>().expect(name)),
                 Some("conflist") => drop(serde_json::from_str::<serde_json::Value>(&text).expect(name)),

@@ -1,6 +1,7 @@
 //! Configuration of what runs on every node: kubelet, kube-proxy, containerd, CNI.
 
-use crate::host::mesh::POD_MTU;
+use crate::config::place::Between;
+use crate::host::{flannel, mesh};
 use crate::host::settings::{DNS_IP, PAUSE_IMAGE, POD_CIDR, Settings};
 use serde_json::json;
 use std::path::Path;
@@ -158,15 +159,19 @@ runtime_type = "io.containerd.runc.v2"
 
 /// Each pod has a link of its own to the host and is routed, also to its neighbours: every packet passes the forward hook, where
 /// the network policies are. Addresses come from this node's range; outside the cluster the policies' table hides them. A packet of a
-/// pod fits through the mesh, also before other hosts belong to the cluster, so that pods outlive the first one that joins.
+/// pod fits through the way to other hosts, also before other hosts belong to the cluster, so that pods outlive the first one that joins.
 pub fn cni(s: &Settings) -> String {
+    let mtu = match s.place.between {
+        Between::Encrypted => mesh::POD_MTU,
+        Between::Open => flannel::POD_MTU,
+    };
     let data = s.layout.kubernetes().join("cni");
     pretty(&json!({
         "cniVersion": "1.0.0",
         "name": NETWORK,
         "plugins": [
             {
-                "type": "ptp", "mtu": POD_MTU,
+                "type": "ptp", "mtu": mtu,
                 "ipam": {
                     "type": "host-local", "dataDir": data,
                     "ranges": [[{"subnet": s.place.pod_range()}]],
@@ -175,6 +180,17 @@ pub fn cni(s: &Settings) -> String {
             },
             {"type": "portmap", "capabilities": {"portMappings": true}, "backend": "nftables"},
         ],
+    }))
+}
+
+/// What flannel is told: on one segment the other host is the next one on the way, otherwise the packets are wrapped. Which pods
+/// another host has stands in its node.
+pub fn flannel() -> String {
+    pretty(&json!({
+        "Network": POD_CIDR,
+        "EnableIPv4": true,
+        "EnableNFTables": true,
+        "Backend": {"Type": "vxlan", "VNI": flannel::VNI, "Port": flannel::PORT, "DirectRouting": true},
     }))
 }
 
