@@ -130,7 +130,7 @@ async fn started(layout: &Layout, pki: &Path) -> Result<(), Problem> {
         serde_json::from_slice::<crate::status::NodeStatus>(&raw).is_ok_and(|s| s.healthy)
     };
     let wait = async {
-        while cluster::is_due(pki, time::OffsetDateTime::now_utc()) || !healthy() {
+        while cluster::is_due(pki, super::settings::API_PORT, time::OffsetDateTime::now_utc()) || !healthy() {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
