@@ -41,7 +41,7 @@ impl Role {
     /// What it may do, for a person to choose by.
     pub fn words(self) -> &'static str {
         match self {
-            Role::Viewer => "sees how the node is doing; texts of posts stay masked",
+            Role::Viewer => "sees how the node is doing, and posts with their texts masked",
             Role::Operator => "also reads the texts of posts, one by one",
             Role::Owner => "also enrolls the node and says who may use it",
         }

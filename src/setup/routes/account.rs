@@ -2,6 +2,7 @@
 
 use super::owner::differ;
 use super::{Bare, Known, Opened, foreign};
+use crate::domain::Role;
 use crate::setup::audit::Action;
 use crate::setup::desk::{Desk, Me};
 use crate::setup::session::{Id, Once};
@@ -41,7 +42,8 @@ pub async fn form(State(desk): State<Arc<Desk>>, Known(_, me): Known) -> Respons
 fn shown(desk: &Desk, me: &Me, problem: Option<&Problem>) -> Response {
     let users = desk.door.users().ok();
     let left = users.as_ref().and_then(|u| u.find(&me.name)).map_or(0, |u| u.codes.len());
-    desk.pages.page("account.html", context! { me, csrf => me.csrf, words => me.role.words(), left, problem })
+    let words = Role::ALL.into_iter().filter(|r| *r <= me.role).map(Role::words).collect::<Vec<_>>().join("; ");
+    desk.pages.page("account.html", context! { me, csrf => me.csrf, words, left, problem })
 }
 
 fn refusal(desk: &Desk, me: &Me, problem: &Problem) -> Response {
