@@ -166,9 +166,12 @@ impl Desk {
 
     /// The same for what may go on where it cannot be noted; that is logged.
     pub fn note_or_warn(&self, id: &Id, from: IpAddr, action: Action, about: Option<&str>) {
-        if let Err(error) = self.note(id, from, action, about) {
-            tracing::error!(%error, "the audit log cannot be written");
-        }
+        warn_unnoted(self.note(id, from, action, about));
+    }
+
+    /// Notes what was tried and refused before there was a session: with the PIN, or under the name `who`.
+    pub fn note_refused(&self, who: &str, from: IpAddr, action: Action) {
+        warn_unnoted(self.audit.note(&Deed { who, session: "", from, action, about: None }));
     }
 
     /// The living session that a request names.
@@ -192,6 +195,11 @@ impl Desk {
         let mut sessions = held(&self.sessions);
         let now = Instant::now();
         if acts { sessions.touch(id, now).map(work) } else { sessions.look(id, now).map(work) }
+    }
+
+    /// Whether a form came from this session; that is an action of its user.
+    pub fn sent(&self, id: &Id, csrf: &str) -> bool {
+        self.with(id, true, |s| s.sent(csrf)) == Some(true)
     }
 
     /// The newest posts, or why there are none to show.
@@ -239,6 +247,12 @@ impl Desk {
             };
             context! { node => view::node(&status, now), posts => list, kept => views(&kept), posts_problem => problem, me, csrf => session.csrf.as_str() }
         })
+    }
+}
+
+fn warn_unnoted(noted: std::io::Result<()>) {
+    if let Err(error) = noted {
+        tracing::error!(%error, "the audit log cannot be written");
     }
 }
 

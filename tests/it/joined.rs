@@ -42,6 +42,12 @@ pub fn joins(by: &TestHost, host: &TestHost, name: &str, more: &[&str], wanted: 
     process
 }
 
+/// Two hosts join the cluster of `one`, which is alone, as control planes.
+pub fn two_more_control_planes(one: &TestHost, two: &TestHost, three: &TestHost) -> [Child; 2] {
+    let second = joins(one, two, "two", &["--control"], &["one ready", "two ready"]);
+    [second, joins(one, three, "three", &["--control"], &["one ready", "three ready", "two ready"])]
+}
+
 /// The hosts as `node list` shows them, by `name ready`.
 fn hosts(by: &TestHost) -> Option<Vec<String>> {
     let out = by.antihate(&["node", "list", "--json"]);
@@ -187,8 +193,7 @@ fn three_control_planes_lose_any_one_of_them_and_nothing_else() {
     let mut first = first(&one);
     let before = posts(&one);
     let begun = Instant::now();
-    let mut second = joins(&one, &two, "two", &["--control"], &["one ready", "two ready"]);
-    let mut third = joins(&one, &three, "three", &["--control"], &["one ready", "three ready", "two ready"]);
+    let [mut second, mut third] = two_more_control_planes(&one, &two, &three);
     println!("three control planes {:.0} s after the first code, SQLite left for etcd in place", begun.elapsed().as_secs_f64());
     assert!(posts(&one) > before);
     voting(&one, 3);

@@ -1,7 +1,7 @@
 //! Members of etcd are damaged as power cuts and failing disks do it: each is set aside and made anew by the others, and where too few
 //! are whole nothing is touched.
 
-use crate::joined::{PATIENCE, first, joins, kubectl, up, voting};
+use crate::joined::{PATIENCE, first, kubectl, two_more_control_planes, up, voting};
 use crate::node::{kill_host_process, kill9, lost_nothing, posts, stop};
 use crate::support::testhost::{Switch, TestHost};
 use crate::support::{needs_the_file, until};
@@ -87,8 +87,7 @@ fn a_damaged_member_of_etcd_is_made_anew_by_the_others_and_never_where_too_few_a
     let switch = Switch::new();
     let (one, two, three) = (switch.host(), switch.host(), switch.host());
     let mut first = first(&one);
-    let mut second = joins(&one, &two, "two", &["--control"], &["one ready", "two ready"]);
-    let mut third = joins(&one, &three, "three", &["--control"], &["one ready", "three ready", "two ready"]);
+    let [mut second, mut third] = two_more_control_planes(&one, &two, &three);
     voting(&one, 3);
     until("a mark is written", PATIENCE, || kubectl(&one, &["create", "configmap", "before", "-n", "default"]));
     let before = posts(&one);

@@ -53,7 +53,7 @@ fn refusal(desk: &Desk, me: &Me, problem: &Problem) -> Response {
 /// Chooses another pass phrase; the user's other sessions end.
 pub async fn choose(State(desk): State<Arc<Desk>>, Known(id, me): Known, ConnectInfo(peer): ConnectInfo<SocketAddr>, Form(form): Form<Choice>) -> Response {
     let [now, pass, again] = [form.now, form.pass, form.again].map(Zeroizing::new);
-    if desk.with(&id, true, |s| s.sent(&form.csrf)) != Some(true) {
+    if !desk.sent(&id, &form.csrf) {
         return foreign(&desk);
     }
     if *pass != *again {
@@ -78,7 +78,7 @@ pub async fn choose(State(desk): State<Arc<Desk>>, Known(id, me): Known, Connect
 /// A kubeconfig with the rights of the user's role, as a file.
 pub async fn kubeconfig(State(desk): State<Arc<Desk>>, Opened(id, me): Opened, ConnectInfo(peer): ConnectInfo<SocketAddr>, Form(form): Form<Proof>) -> Response {
     let now = Zeroizing::new(form.now);
-    if desk.with(&id, true, |s| s.sent(&form.csrf)) != Some(true) {
+    if !desk.sent(&id, &form.csrf) {
         return foreign(&desk);
     }
     match handed_out(&desk, (&id, &me), peer, now).await {

@@ -2,7 +2,7 @@
 
 use super::owner::differ;
 use super::{Bare, Known, admitted, entrance, foreign};
-use crate::setup::audit::{Action, Deed};
+use crate::setup::audit::Action;
 use crate::setup::desk::Desk;
 use crate::setup::session::{COOKIE, Who};
 use crate::status::Problem;
@@ -66,9 +66,7 @@ fn note_refusal(desk: &Desk, peer: SocketAddr, name: &str, problem: &Problem) {
     }
     let users = desk.door.users().ok();
     let who = users.as_ref().and_then(|u| u.find(name)).map_or("", |u| u.name.as_str());
-    if let Err(error) = desk.audit.note(&Deed { who, session: "", from: peer.ip(), action: Action::WrongLogin, about: None }) {
-        tracing::error!(%error, "the audit log cannot be written");
-    }
+    desk.note_refused(who, peer.ip(), Action::WrongLogin);
 }
 
 /// The form of a lost pass phrase.
@@ -97,7 +95,7 @@ pub async fn recover(State(desk): State<Arc<Desk>>, ConnectInfo(peer): ConnectIn
 
 /// Ends the session.
 pub async fn log_out(State(desk): State<Arc<Desk>>, Known(id, _): Known, ConnectInfo(peer): ConnectInfo<SocketAddr>, Form(form): Form<Bare>) -> Response {
-    if desk.with(&id, true, |s| s.sent(&form.csrf)) != Some(true) {
+    if !desk.sent(&id, &form.csrf) {
         return foreign(&desk);
     }
     desk.note_or_warn(&id, peer.ip(), Action::Logout, None);

@@ -42,7 +42,7 @@ fn shown(desk: &Desk, id: &Id, name: &str, problem: Option<&Problem>) -> Respons
 /// Claims the node; the session with the PIN ends, the owner's begins.
 pub async fn claim(State(desk): State<Arc<Desk>>, Claiming(id): Claiming, ConnectInfo(peer): ConnectInfo<SocketAddr>, Form(form): Form<Owner>) -> Response {
     let (pass, again) = (Zeroizing::new(form.pass), Zeroizing::new(form.again));
-    if desk.with(&id, true, |s| s.sent(&form.csrf)) != Some(true) {
+    if !desk.sent(&id, &form.csrf) {
         return foreign(&desk);
     }
     let name = form.name.trim();

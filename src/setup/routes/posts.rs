@@ -32,7 +32,7 @@ pub async fn reveal(
     headers: HeaderMap,
     Form(which): Form<Which>,
 ) -> Response {
-    if desk.with(&id, true, |s| s.sent(&which.csrf)) != Some(true) {
+    if !desk.sent(&id, &which.csrf) {
         return foreign(&desk);
     }
     if let Some(response) = not_for(&desk, &me, Right::Reveal) {

@@ -1,7 +1,7 @@
 //! Opening the page of an unclaimed node with the PIN, and what may be seen before anybody came in.
 
 use super::{admitted, nowhere, wants_part};
-use crate::setup::audit::{Action, Deed};
+use crate::setup::audit::Action;
 use crate::setup::desk::Desk;
 use crate::setup::pin::Verdict;
 use crate::setup::session::Who;
@@ -59,9 +59,7 @@ fn note_refusal(desk: &Desk, peer: SocketAddr, verdict: Verdict) {
     if matches!(verdict, Verdict::Wait { .. }) {
         return; // nothing was tried
     }
-    if let Err(error) = desk.audit.note(&Deed { who: "", session: "", from: peer.ip(), action: Action::WrongPin, about: None }) {
-        tracing::error!(%error, "the audit log cannot be written");
-    }
+    desk.note_refused("", peer.ip(), Action::WrongPin);
 }
 
 fn problem(verdict: Verdict) -> Problem {

@@ -47,7 +47,7 @@ fn row(user: &crate::setup::User, me: &Me) -> Value {
 
 /// Does one thing to one user for an owner, notes it, and goes back to the list, which tells what was refused.
 async fn done(desk: &Desk, (id, me): (&Id, &Me), peer: SocketAddr, form: About, action: Action) -> Response {
-    if desk.with(id, true, |s| s.sent(&form.csrf)) != Some(true) {
+    if !desk.sent(id, &form.csrf) {
         return foreign(desk);
     }
     if let Some(response) = not_for(desk, me, Right::Users) {
