@@ -2,6 +2,7 @@
 
 use super::{Context, DataArg};
 use crate::cluster::Cluster;
+use crate::cluster::patience::{AT_A_TERMINAL, patiently};
 use crate::config::layout::Layout;
 use crate::config::place::{Host, Pool};
 use crate::files;
@@ -104,13 +105,18 @@ impl NodeCmd {
                 context.say(&serde_json::json!({"undrained": name}), &format!("Pods may come to {name} again."))?;
             }
             Sub::Remove { name, force, timeout } => {
-                let was = super::block_on(leave::remove(&layout, &name, force, Duration::from_secs(timeout), &|step| eprintln!("{step}")))??;
+                let was = super::block_on(leave::remove(&layout, &name, force, Duration::from_secs(timeout), &tell))??;
                 let keys = if was.control { " It ran a control plane and so held the cluster's own keys: if it may be in other hands, call `antihate rotate-authority` and `antihate rotate-secrets`." } else { " The API servers turn its certificates away within half a minute." };
                 context.say(&serde_json::json!({"removed": name, "held_cluster_keys": was.control}), &format!("{name} does not belong to the cluster any more. On that host, `antihate reset` takes the rest off.{keys}"))?;
             }
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What is done or waited for, beside the answer.
+fn tell(step: &str) {
+    eprintln!("{step}");
 }
 
 fn add(layout: &Layout, context: &Context, (pools, control): (BTreeSet<Pool>, bool), address: Option<Ipv4Addr>, out: Option<PathBuf>) -> anyhow::Result<()> {
@@ -121,14 +127,15 @@ fn add(layout: &Layout, context: &Context, (pools, control): (BTreeSet<Pool>, bo
     let address = address.or_else(survey::address).or(known).ok_or_else(|| unready("this host has no network address; name it with --address".into()))?;
     let code = Code::generate(pin, SocketAddrV4::new(address, PORT));
     let issued = Issued { id: id_of(&code.public()), public: hex::encode(code.public()), expires: (Utc::now() + CODE_LIFE).trunc_subsecs(0), pools, control, used: None };
-    let kept = issued.clone();
     super::block_on(async {
         let cluster = Cluster::connect(&layout.admin_kubeconfig()).await.map_err(|e| e.problem())?;
-        registry::change_codes(&cluster, move |codes| {
-            codes.push(kept.clone());
+        let keep = |codes: &mut Vec<Issued>| {
+            // It may lie there already, if the answer to the first try was lost.
+            codes.retain(|c| c.id != issued.id);
+            codes.push(issued.clone());
             Ok(())
-        })
-        .await
+        };
+        patiently(AT_A_TERMINAL, &tell, async || registry::change_codes(&cluster, keep).await).await
     })??;
     let ends = issued.expires.format("%H:%M UTC");
     if let Some(out) = out {
@@ -144,8 +151,8 @@ fn add(layout: &Layout, context: &Context, (pools, control): (BTreeSet<Pool>, bo
 
 async fn list(layout: &Layout, context: &Context) -> anyhow::Result<()> {
     let cluster = Cluster::connect(&layout.admin_kubeconfig()).await.map_err(|e| e.problem())?;
-    let (hosts, codes) = (registry::hosts(&cluster).await?.unwrap_or_default(), registry::codes(&cluster).await?);
-    let nodes = cluster.nodes().await.map_err(|e| e.problem())?;
+    let ask = async || Ok((registry::hosts(&cluster).await?.unwrap_or_default(), registry::codes(&cluster).await?, cluster.nodes().await.map_err(|e| e.problem())?));
+    let (hosts, codes, nodes) = patiently(AT_A_TERMINAL, &tell, ask).await?;
     let open: Vec<_> = codes.iter().filter(|c| c.used.is_none() && c.expires > Utc::now()).collect();
     if context.json {
         let told: Vec<_> = nodes

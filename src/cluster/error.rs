@@ -64,16 +64,16 @@ impl ClusterError {
         let what = self.to_string();
         match self {
             ClusterError::Kubeconfig { why, .. } => {
-                Problem::new("KUB-201", what, why.clone(), "Run `antihate up` again: it makes missing keys anew.")
+                Problem::new("KUB-211", what, why.clone(), "Run `antihate up` again: it makes missing keys anew.")
             }
             ClusterError::NoIdentity => {
-                Problem::new("KUB-202", what, "This build renders an incomplete object.", "Report it with `antihate manifests`.")
+                Problem::new("KUB-212", what, "This build renders an incomplete object.", "Report it with `antihate manifests`.")
             }
             ClusterError::Refused { why, .. } => {
-                Problem::new("KUB-203", what, why.clone(), "Nothing to do at once: it is tried again. If it stays, send `antihate logs kube-apiserver`.")
+                Problem::new("KUB-213", what, why.clone(), "Nothing to do at once: it is tried again. If it stays, send `antihate logs kube-apiserver`.")
             }
             ClusterError::Unreachable { source, .. } => {
-                Problem::new("KUB-204", what, source.to_string(), "Wait: it is tried again. `antihate status` shows whether kube-apiserver runs.")
+                Problem::new("KUB-214", what, source.to_string(), "Wait: it is tried again. `antihate status` shows whether kube-apiserver runs.")
             }
         }
     }

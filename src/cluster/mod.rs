@@ -1,6 +1,7 @@
 //! The Kubernetes API client: connect, server-side apply, prune by inventory, watch over workloads and policies, read logs. Sole home of kube.
 //!
-//! Objects come and go as JSON values: what is wanted is decided elsewhere. Only the watches retry by themselves; nothing else does, and nothing else waits.
+//! Objects come and go as JSON values: what is wanted is decided elsewhere. Only the watches retry by themselves, and `patience` for
+//! whoever asks for it; nothing else does, and nothing else waits.
 
 pub mod documents;
 pub mod error;
@@ -9,6 +10,7 @@ pub mod logs;
 pub mod marks;
 pub mod nodes;
 pub mod object;
+pub mod patience;
 pub mod policies;
 mod secrets;
 #[cfg(test)]

@@ -109,7 +109,7 @@ fn check_geography(geography: &str) -> Result<(), Problem> {
 
 fn check_k3s(settings: &Settings) -> Result<(), Problem> {
     if let Some(file) = settings.k3s.as_ref().filter(|file| !file.is_absolute()) {
-        return Err(Problem::new("CFG-108", format!("k3s = {:?} cannot be used", file.display()), "it does not begin with /, so that it would depend on the folder of whoever starts the node", "Give the whole path of the k3s binary."));
+        return Err(Problem::new("CFG-113", format!("k3s = {:?} cannot be used", file.display()), "it does not begin with /, so that it would depend on the folder of whoever starts the node", "Give the whole path of the k3s binary."));
     }
     let sum = |s: &&String| s.len() == 64 && s.chars().all(|c| c.is_ascii_hexdigit());
     match settings.k3s_sha256.as_ref().filter(|s| !sum(s)) {

@@ -4,6 +4,7 @@ use super::code::Code;
 use super::door::WAIT;
 use super::problem;
 use super::protocol::{Facts, JoinAnswer, JoinRequest, LABEL, MAX_ANSWER, MemberAnswer, MemberRequest, RenewAnswer, RenewRequest, ShareAnswer, ShareRequest, path};
+use crate::cluster::patience::SILENT;
 use crate::pki::enroll::device::DeviceKey;
 use crate::pki::enroll::tls_client::{Refused, Stream, Trust, connect};
 use crate::status::Problem;
@@ -50,7 +51,7 @@ pub async fn join_once(code: &Code, facts: &Facts) -> Result<JoinAnswer, Problem
 /// Whether a problem passes by itself: the control plane asks to wait, or its API server is being started. While it starts its parts
 /// anew it may also not answer at all, which is a reason to give up before it has asked to wait.
 fn passes(code: &str, asked_to_wait: bool) -> bool {
-    [WAIT, "KUB-204"].contains(&code) || (code == "JOI-108" && asked_to_wait)
+    [WAIT, SILENT].contains(&code) || (code == "JOI-108" && asked_to_wait)
 }
 
 /// A host of the cluster, as it shows itself to a control plane.

@@ -82,7 +82,7 @@ fn a_silent_database_keeps_the_last_numbers_and_is_not_healthy() {
 #[test]
 fn a_failed_apply_is_told_and_forgotten_when_it_succeeds() {
     let mut report = Report::new(at(0));
-    report.apply_failed(Problem::new("KUB-204", "w", "c", "n"), at(1));
+    report.apply_failed(Problem::new("KUB-214", "w", "c", "n"), at(1));
     report.applying(2, "Database".into(), at(2));
     assert_eq!(report.apply.state, StepState::Running { percent: None, attempt: 2 });
     report.applied(String::new(), at(3));

@@ -2,6 +2,7 @@
 
 use super::etcd;
 use crate::cluster::Cluster;
+use crate::cluster::patience::{AT_A_TERMINAL, patiently};
 use crate::config::layout::Layout;
 use crate::config::place::{Datastore, Host};
 use crate::host::place;
@@ -52,8 +53,9 @@ fn names(hosts: &[Host]) -> String {
 /// Removes host `name`. `forced`: the host is lost, its pods are not waited for. Returns what it was.
 pub async fn remove(layout: &Layout, name: &str, forced: bool, limit: Duration, tell: &dyn Fn(&str)) -> Result<Host, Problem> {
     let cluster = Cluster::connect(&layout.admin_kubeconfig()).await.map_err(|e| e.problem())?;
-    let host = removable(&registry::hosts(&cluster).await?.unwrap_or_default(), name)?;
-    let node = cluster.node(name).await.map_err(|e| e.problem())?;
+    let ask = async || Ok((registry::hosts(&cluster).await?.unwrap_or_default(), cluster.node(name).await.map_err(|e| e.problem())?));
+    let (hosts, node) = patiently(AT_A_TERMINAL, tell, ask).await?;
+    let host = removable(&hosts, name)?;
     if node.is_some() && !forced {
         tell("moving its pods elsewhere");
         let (at, name) = (layout.clone(), name.to_owned());
@@ -66,13 +68,16 @@ pub async fn remove(layout: &Layout, name: &str, forced: bool, limit: Duration, 
         blocking(move || etcd::remove(&at, &gone)).await?;
     }
     tell("closing the API servers to its certificates");
-    registry::add_removed(&cluster, &host).await?;
-    registry::change_hosts(&cluster, |hosts| {
-        hosts.retain(|h| h.name != name);
-        Ok(())
+    patiently(AT_A_TERMINAL, tell, async || {
+        registry::add_removed(&cluster, &host).await?;
+        registry::change_hosts(&cluster, |hosts| {
+            hosts.retain(|h| h.name != name);
+            Ok(())
+        })
+        .await?;
+        cluster.delete_node(name).await.map_err(|e| e.problem())
     })
     .await?;
-    cluster.delete_node(name).await.map_err(|e| e.problem())?;
     Ok(host)
 }
 

@@ -1,6 +1,7 @@
 //! What a change of keys knows of the cluster: tells the hosts what is wanted, and hears how far they are.
 
 use crate::cluster::Cluster;
+use crate::cluster::patience::patiently;
 use crate::config::layout::Layout;
 use crate::host::hosts::keys::{self as own, reports};
 use crate::host::place;
@@ -24,8 +25,8 @@ pub struct Progress {
     waiting: Option<(Instant, Vec<String>)>,
 }
 
-/// Code of an API server that does not answer.
-const SILENT: &str = "KUB-204";
+/// The journal of a change tells what is waited for.
+fn quietly(_: &str) {}
 
 impl Progress {
     /// Begins, or goes on with what was begun here. Refused while another change is open, and where another control plane leads
@@ -62,7 +63,7 @@ impl Progress {
         self.begun |= under_way;
         let wanted = Wanted { from: self.own.clone(), open: self.begun.then_some(self.change), held: own::in_files(&self.layout, true) };
         if self.last.as_ref() != Some(&wanted) {
-            patiently(async || registry::want(&self.api().await?, &wanted).await).await?;
+            patiently(PATIENCE, &quietly, async || registry::want(&self.api().await?, &wanted).await).await?;
             self.last = Some(wanted);
         }
         Ok(self.begun)
@@ -75,7 +76,7 @@ impl Progress {
             let api = self.api().await?;
             Ok((registry::hosts(&api).await?.unwrap_or_default(), api.nodes().await.map_err(|e| e.problem())?))
         };
-        let (hosts, nodes) = patiently(ask).await?;
+        let (hosts, nodes) = patiently(PATIENCE, &quietly, ask).await?;
         let lagging = wanted.lagging(self.change, &hosts, &reports(&nodes));
         // A host that is alone is no host of the list that reports.
         Ok(if hosts.len() > 1 { lagging } else { Vec::new() })
@@ -105,38 +106,8 @@ impl Progress {
     }
 }
 
-/// Asks again while the API server does not answer: it starts anew with other keys, and stands still while a majority of the datastore
-/// is away.
-async fn patiently<T>(ask: impl AsyncFn() -> Result<T, Problem>) -> Result<T, Problem> {
-    let begun = Instant::now();
-    loop {
-        match ask().await {
-            Err(problem) if problem.code == SILENT && begun.elapsed() < PATIENCE => tokio::time::sleep(LOOK).await,
-            done => return done,
-        }
-    }
-}
-
 fn late(hosts: &[String], change: Change) -> Problem {
     let names = hosts.join(", ");
     let next = format!("Nothing is lost, and what was changed so far stays. Switch {names} on and see `antihate status` there, then call `{0}` again: it goes on where it was. A host that is lost for good: `antihate node remove NAME --force`, then `{0}`.", change.command());
     Problem::new("ROT-108", "hosts of the cluster have not followed", format!("{names} did not report within {} s", PATIENCE.as_secs()), next)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::cell::Cell;
-
-    #[tokio::test]
-    async fn a_silent_api_server_is_asked_again_and_every_other_problem_is_told_at_once() {
-        let asked = Cell::new(0);
-        let answer = |code: &'static str| {
-            asked.set(asked.get() + 1);
-            if asked.get() == 1 { Err(Problem::new(code, "what", "cause", "next")) } else { Ok(asked.get()) }
-        };
-        assert_eq!(patiently(async || answer(SILENT)).await.expect("asked again"), 2);
-        asked.set(0);
-        assert_eq!(patiently(async || answer("KUB-203")).await.expect_err("told").code, "KUB-203");
-    }
 }
