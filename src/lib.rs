@@ -36,5 +36,6 @@ pub mod operate;
 pub mod preview;
 pub mod record;
 pub mod setup;
+pub mod support;
 
 pub mod cli;

@@ -8,12 +8,12 @@ use std::process::Command;
 const VOCABULARY: &[&str] = &["config", "domain", "manifests", "policy", "status", "wire"];
 const MECHANISMS: &[&str] =
     &["cluster", "device", "fetch", "files", "inference", "payload", "pki", "process", "queue", "store", "task", "telemetry", "web"];
-const ROLES: &[&str] = &["analyze", "enroll", "host", "join", "observe", "operate", "preview", "record", "setup"];
+const ROLES: &[&str] = &["analyze", "enroll", "host", "join", "observe", "operate", "preview", "record", "setup", "support"];
 /// Mechanisms that every mechanism may use.
 const COMMON: &[&str] = &["files", "task", "telemetry"];
 /// Arrows between roles; everything else is forbidden.
 const ROLE_ARROWS: &[(&str, &[&str])] = &[
-    ("host", &["setup", "enroll", "join", "operate", "record"]),
+    ("host", &["setup", "enroll", "join", "operate", "record", "support"]),
     ("preview", &["observe", "analyze", "record", "setup"]),
     ("analyze", &["record"]),
 ];
@@ -35,6 +35,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("prost", &["device"]),
     ("argon2", &["setup"]),
     ("zxcvbn", &["setup"]),
+    ("age", &["support"]),
     ("anyhow", &["cli"]),
 ];
 const LINES_A_FILE: usize = 400;

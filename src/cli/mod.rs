@@ -27,6 +27,7 @@ mod rotate;
 mod setup_pin;
 mod status;
 mod stop;
+mod support;
 mod up;
 mod user;
 
@@ -56,6 +57,7 @@ enum Command {
     Up(up::Up),
     Status(status::Status),
     Logs(logs::Logs),
+    Support(support::Support),
     SetupPin(setup_pin::SetupPin),
     Gpu(gpu::GpuCmd),
     Manifests(manifests::Manifests),
@@ -139,6 +141,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Reset(c) => c.run(context),
         Command::Status(c) => c.run(context),
         Command::Logs(c) => c.run(context),
+        Command::Support(c) => c.run(context),
         Command::SetupPin(c) => c.run(context),
         Command::Gpu(c) => c.run(context),
         Command::Manifests(c) => c.run(context),

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 #[command(subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "Example: antihate user renew jo    # for somebody who has lost the pass phrase and the recovery codes\n\n\
     viewer    sees how the node is doing, and posts with their texts masked\n\
-    operator  also reads the texts of posts, one by one\n\
+    operator  also reads the texts of posts, one by one, and makes support bundles\n\
     owner     also enrolls the node and says who may use it")]
 pub struct UserCmd {
     #[command(subcommand)]

@@ -23,6 +23,8 @@ pub enum Right {
     Enroll,
     /// Users and their roles.
     Users,
+    /// The support bundle.
+    Support,
 }
 
 impl Role {
@@ -42,7 +44,7 @@ impl Role {
     pub fn words(self) -> &'static str {
         match self {
             Role::Viewer => "sees how the node is doing, and posts with their texts masked",
-            Role::Operator => "also reads the texts of posts, one by one",
+            Role::Operator => "also reads the texts of posts, one by one, and makes support bundles",
             Role::Owner => "also enrolls the node and says who may use it",
         }
     }
@@ -50,7 +52,7 @@ impl Role {
     /// Whether the role has a right.
     pub fn may(self, right: Right) -> bool {
         match right {
-            Right::Reveal => self >= Role::Operator,
+            Right::Reveal | Right::Support => self >= Role::Operator,
             Right::Enroll | Right::Users => self == Role::Owner,
         }
     }
@@ -76,8 +78,8 @@ mod tests {
 
     #[test]
     fn each_role_may_more_than_the_one_before() {
-        let rights = |role: Role| [Right::Reveal, Right::Enroll, Right::Users].map(|right| role.may(right));
-        assert_eq!(Role::ALL.map(rights), [[false, false, false], [true, false, false], [true, true, true]]);
+        let rights = |role: Role| [Right::Reveal, Right::Support, Right::Enroll, Right::Users].map(|right| role.may(right));
+        assert_eq!(Role::ALL.map(rights), [[false, false, false, false], [true, true, false, false], [true, true, true, true]]);
         assert!(Role::ALL.iter().all(|r| r.name().parse() == Ok(*r)));
         assert!("root".parse::<Role>().is_err());
     }

@@ -8,8 +8,9 @@ use crate::domain::{Analysis, PostRef, Role};
 use crate::enroll::edge::Handle;
 use crate::files;
 use crate::operate;
-use crate::setup::{Provider, TokenFacts};
+use crate::setup::{Packed, PackedPart, Provider, TokenFacts};
 use crate::status::{NodeStatus, Problem};
+use crate::support::{self, Seal};
 use crate::store::{Filter, Postgres, Store, StoreError};
 use tokio::sync::{Mutex, OnceCell, watch};
 
@@ -90,5 +91,18 @@ impl Provider for HostProvider {
     fn kubeconfig(&self, name: &str, role: Role) -> Result<(String, u16), Problem> {
         place::only_at_home(&self.layout, "credentials are made")?;
         credentials::kubeconfig(&self.layout, (name, role), None, KUBECONFIG_DAYS).map(|made| (made, KUBECONFIG_DAYS))
+    }
+
+    async fn support(&self) -> Result<Packed, Problem> {
+        let layout = self.layout.clone();
+        let made = tokio::task::spawn_blocking(move || support::bundle(&layout, Vec::new(), &Seal::Phrase)).await;
+        let made = made.unwrap_or_else(|e| Err(Problem::new("SUP-102", "the support bundle could not be made", e.to_string(), "Free memory on this host and try again.")))?;
+        let (name, removed) = (made.file_name(true), made.manifest.parts.iter().map(|l| l.removed).sum());
+        let parts = made.manifest.parts.into_iter().map(|l| PackedPart { name: l.name, what: l.what.to_owned(), problem: l.problem }).collect();
+        Ok(Packed { name, bytes: made.bytes.into(), phrase: made.phrase.unwrap_or_default(), parts, removed })
+    }
+
+    fn never_in_support(&self) -> &'static [(&'static str, &'static str)] {
+        &support::LEFT_OUT
     }
 }

@@ -1,7 +1,7 @@
 //! The preview behind the page: answers from the store.
 
 use crate::domain::{Analysis, PostRef, Role};
-use crate::setup::{Provider, TokenFacts};
+use crate::setup::{Packed, Provider, TokenFacts};
 use crate::status::{Component, NodeStatus, Pipeline, Problem, Step, StepState, Upstream};
 use crate::store::{Filter, Store};
 use chrono::Utc;
@@ -102,5 +102,13 @@ impl Provider for PreviewProvider {
 
     fn kubeconfig(&self, _: &str, _: Role) -> Result<(String, u16), Problem> {
         Err(Problem::new("PRV-104", "a preview has no cluster", "it runs in one process", "Make a node with `antihate up`."))
+    }
+
+    async fn support(&self) -> Result<Packed, Problem> {
+        Err(Problem::new("PRV-105", "a preview has no support bundle", "it runs in one process and writes its log to the terminal", "Copy the terminal's text, or make a node with `antihate up`."))
+    }
+
+    fn never_in_support(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
     }
 }

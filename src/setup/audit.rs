@@ -34,6 +34,8 @@ pub enum Action {
     UserRemoved,
     /// Credentials for the cluster were handed out.
     Kubeconfig,
+    /// A support bundle was made.
+    Support,
     /// A PIN was refused.
     WrongPin,
     /// A user went out.

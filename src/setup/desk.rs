@@ -58,6 +58,7 @@ pub struct Me {
     reveal: bool,
     enroll: bool,
     users: bool,
+    support: bool,
 }
 
 /// The shared state of the page.
@@ -152,8 +153,8 @@ impl Desk {
         let Who::User(name) = who else { return None };
         let users = self.door.users().ok()?;
         let user = users.find(&name)?;
-        let [reveal, enroll, users] = [Right::Reveal, Right::Enroll, Right::Users].map(|right| user.role.may(right));
-        Some(Me { name: user.name.clone(), role: user.role, csrf, one_time: user.one_time, codes, reveal, enroll, users })
+        let [reveal, enroll, users, support] = [Right::Reveal, Right::Enroll, Right::Users, Right::Support].map(|right| user.role.may(right));
+        Some(Me { name: user.name.clone(), role: user.role, csrf, one_time: user.one_time, codes, reveal, enroll, users, support })
     }
 
     /// Notes what a session's user did.

@@ -29,5 +29,5 @@ mod words;
 
 pub use page::{Invitation, Options, Page};
 pub use pin_file::path as pin_path;
-pub use provider::{Provider, TokenFacts};
+pub use provider::{Packed, PackedPart, Provider, TokenFacts};
 pub use users::{Keep as UserKeep, User};

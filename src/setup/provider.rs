@@ -2,8 +2,11 @@
 
 use crate::domain::{Analysis, PostRef, Role};
 use crate::status::{NodeStatus, Problem};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use tokio::sync::watch;
+use zeroize::Zeroizing;
 
 /// An enrollment token as it was decoded on this machine; nothing of it is secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,32 @@ pub struct TokenFacts {
     pub expires: Option<DateTime<Utc>>,
     /// Words that stand for the hub's certificate authority, to compare with the person who gave the token.
     pub words: String,
+}
+
+/// A support bundle that can be given away.
+#[derive(Debug)]
+pub struct Packed {
+    /// How the file should be called.
+    pub name: String,
+    /// The encrypted file.
+    pub bytes: Bytes,
+    /// What opens it; nothing else keeps it.
+    pub phrase: Zeroizing<String>,
+    /// Its parts: name, what it is for, why it is not there.
+    pub parts: Vec<PackedPart>,
+    /// How many secrets were taken out of logs.
+    pub removed: usize,
+}
+
+/// A part of a support bundle.
+#[derive(Clone, Debug, Serialize)]
+pub struct PackedPart {
+    /// Its name in the archive.
+    pub name: String,
+    /// What it is for.
+    pub what: String,
+    /// Why it is not there.
+    pub problem: Option<String>,
 }
 
 /// The node behind the page. Every call may be slow or fail: the page waits for none longer than about a second.
@@ -41,4 +70,10 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Credentials for the cluster, for a user of this name and role, and how many days they hold; they cannot be taken back before.
     fn kubeconfig(&self, name: &str, role: Role) -> Result<(String, u16), Problem>;
+
+    /// Makes a support bundle, encrypted with a fresh phrase; takes up to half a minute.
+    async fn support(&self) -> Result<Packed, Problem>;
+
+    /// What never goes into one, each with why.
+    fn never_in_support(&self) -> &'static [(&'static str, &'static str)];
 }

@@ -24,6 +24,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("recover.html", include_str!("../../web/recover.html")),
     ("account.html", include_str!("../../web/account.html")),
     ("codes.html", include_str!("../../web/codes.html")),
+    ("support.html", include_str!("../../web/support.html")),
     ("users.html", include_str!("../../web/users.html")),
     ("problem.html", include_str!("../../web/problem.html")),
 ];

@@ -1,6 +1,6 @@
 //! A small node for the page's own tests: mild posts, one of each state.
 
-use super::{Provider, TokenFacts};
+use super::{Packed, PackedPart, Provider, TokenFacts};
 use crate::domain::{Analysis, Label, Post, PostRef, Role, Scores};
 use crate::status::{Component, NodeStatus, Pipeline, Problem, Step, StepState, Upstream};
 use chrono::{DateTime, Duration, Utc};
@@ -86,6 +86,16 @@ impl Provider for SampleNode {
 
     fn kubeconfig(&self, name: &str, role: Role) -> Result<(String, u16), Problem> {
         Ok((format!("sample kubeconfig of {name}, {}", role.name()), 7))
+    }
+
+    async fn support(&self) -> Result<Packed, Problem> {
+        let part = |name: &str, problem: Option<&str>| PackedPart { name: name.into(), what: "log of a component of the host".into(), problem: problem.map(Into::into) };
+        let parts = vec![part("logs/kubelet.log", None), part("logs/etcd.log", Some("not on this host"))];
+        Ok(Packed { name: "antihate-support-sample.tar.zst.age".into(), bytes: b"sample bundle".as_slice().into(), phrase: "ABCD-EFGH-JKMN-PQRS-TVWX-YZ01".to_owned().into(), parts, removed: 2 })
+    }
+
+    fn never_in_support(&self) -> &'static [(&'static str, &'static str)] {
+        &[("volumes, database, topics", "they hold posts")]
     }
 
     async fn enroll(&self, token: &str) -> Result<(), Problem> {

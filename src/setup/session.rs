@@ -3,11 +3,13 @@
 //! A session lasts 8 hours, 30 minutes without a person's action. It knows which posts were revealed in it
 //! and holds a token that was pasted but not yet confirmed; neither ever leaves this process.
 
+use super::provider::Packed;
 use crate::domain::PostRef;
 use crate::status::Problem;
 use rand::RngCore;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -49,7 +51,9 @@ pub struct Session {
     pub codes: Option<Once>,
     /// The pass phrase of a user who was just added or given another.
     pub invited: Option<Once>,
-    /// Why the last form about users was refused; shown once.
+    /// A support bundle that was made and not fetched yet.
+    pub bundle: Option<Arc<Packed>>,
+    /// Why the last form was refused; shown once.
     pub refusal: Option<Problem>,
     /// Goes into each form and comes back with it.
     pub csrf: String,
@@ -109,6 +113,7 @@ impl Sessions {
             who,
             codes: None,
             invited: None,
+            bundle: None,
             refusal: None,
             csrf: random(),
             label: random()[..8].to_owned(),

@@ -163,3 +163,24 @@ async fn a_damaged_file_of_users_opens_nothing() {
     let answer = browser.post("/login", &form_of(&[("name", "ada"), ("pass", PASS)])).await;
     assert!(answer.status == StatusCode::FORBIDDEN && answer.text.contains("USR-107"));
 }
+
+#[tokio::test]
+async fn a_support_bundle_is_handed_to_the_session_that_made_it_until_it_is_kept_and_to_no_viewer() {
+    let owner = Browser::opened(SECRET).await;
+    let (viewer, user) = (owner.with_user("vi", "viewer").await, owner.with_user("op", "operator").await);
+    let refused = viewer.post("/support", &format!("csrf={}", viewer.csrf().await)).await;
+    assert!(refused.status == StatusCode::FORBIDDEN && viewer.get("/support/file").await.status == StatusCode::FORBIDDEN);
+    assert_eq!(user.get("/support/file").await.headers[header::LOCATION], "/support", "there is none yet");
+    assert_eq!(user.post("/support", "csrf=x").await.status, StatusCode::FORBIDDEN);
+    let csrf = user.csrf_of("/support").await;
+    assert_eq!(user.post("/support", &format!("csrf={csrf}")).await.headers[header::LOCATION], "/support");
+    let page = user.get("/support").await.text;
+    assert!(page.contains("ABCD-EFGH-JKMN-PQRS-TVWX-YZ01") && page.contains("kubelet.log") && page.contains("they hold posts"));
+    let file = user.get("/support/file").await;
+    assert_eq!((file.text.as_str(), &file.headers[header::CONTENT_DISPOSITION]), ("sample bundle", &"attachment; filename=\"antihate-support-sample.tar.zst.age\"".parse().expect("a value")));
+    assert!(!owner.get("/support").await.text.contains("ABCD-EFGH"), "another session");
+    user.post("/support/kept", &format!("csrf={csrf}")).await;
+    assert!(!user.get("/support").await.text.contains("ABCD-EFGH"));
+    assert_eq!(user.get("/support/file").await.headers[header::LOCATION], "/support");
+    assert!(owner.audit().contains("\"action\":\"support\""));
+}

@@ -4,6 +4,7 @@
 #[allow(dead_code)] // parts wait for their tests
 mod support;
 
+mod bundle;
 mod cluster;
 mod enrollment;
 mod file;

@@ -1,5 +1,6 @@
 //! The whole path on the one file, in test hosts: empty disk, healthy, posts under kills, killed host process, enrolled, reset.
 
+use crate::bundle;
 use crate::cluster::keeps_its_promises;
 use crate::enrollment::HubHost;
 use crate::hardened::is_hardened;
@@ -160,6 +161,7 @@ fn an_empty_disk_becomes_a_healthy_node_that_loses_no_post_enrolls_goes_on_after
     keeps_its_promises(&host);
     is_hardened(&host);
     posts_survive_kills(&host);
+    bundle::s6_holds_no_secret_and_no_post(&host, &token);
 
     kill_host_process(&mut node);
     let begun = Instant::now();
@@ -173,6 +175,7 @@ fn an_empty_disk_becomes_a_healthy_node_that_loses_no_post_enrolls_goes_on_after
     assert_eq!(kept, POSTS, "posts survive the kill of the host process");
 
     stop(&host, &mut node);
+    bundle::works_while_the_node_is_down(&host);
     nothing_is_left(&host);
 }
 

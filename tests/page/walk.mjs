@@ -17,7 +17,7 @@ async function everyState(name, options) {
     await shot(page, `${name}-${place}`);
   }
   await unlock(page);
-  for (const place of ["account", "users"]) {
+  for (const place of ["account", "users", "support"]) {
     await page.goto(`${PAGE}/${place}`);
     if (place === "users") await page.locator("summary", { hasText: "Change" }).first().click();
     await accessible(page, `${name} ${place}`);
@@ -139,6 +139,25 @@ async function usersWalk() {
   check(other.url().endsWith("/login"), "users: who was removed is still in");
   await other.context().close();
   await page.context().close();
+}
+
+// The bundle is made and fetched without scripts, as a file; it is shown no more once its reader has it.
+async function supportWalk() {
+  for (const [name, options] of [["support", {}], ["support narrow", { javaScriptEnabled: false, colorScheme: "dark", viewport: { width: 320, height: 640 } }]]) {
+    const page = await open(name, options);
+    await unlock(page);
+    await page.click("nav >> text=Support");
+    await page.click("button:text-is('Make the bundle')");
+    const phrase = await page.textContent("#phrase");
+    check(/^([0-9A-Z]{4}-){5}[0-9A-Z]{4}$/.test(phrase), `${name}: no phrase`);
+    if (options.javaScriptEnabled !== false) await accessible(page, `${name} made`);
+    await shot(page, `${name.replace(" ", "-")}-made`);
+    const [file] = await Promise.all([page.waitForEvent("download"), page.click("text=Download")]);
+    check(file.suggestedFilename().endsWith(".tar.zst.age"), `${name}: the file is called ${file.suggestedFilename()}`);
+    await page.click("text=I have both");
+    check((await page.locator("#phrase").count()) === 0, `${name}: the phrase stays on the page`);
+    await page.context().close();
+  }
 }
 
 async function revealWalk() {
@@ -272,7 +291,7 @@ const walks = {
   dark: () => everyState("dark", { colorScheme: "dark" }),
   narrow: () => everyState("360px", { viewport: { width: 360, height: 740 } }),
   smallest: () => everyState("320px", { viewport: { width: 320, height: 640 }, colorScheme: "dark" }),
-  usersWalk, revealWalk, keyboardWalk, withoutScripts, weight, enrollWalk, hostileWalk,
+  usersWalk, supportWalk, revealWalk, keyboardWalk, withoutScripts, weight, enrollWalk, hostileWalk,
 };
 const only = process.env.ONLY?.split(",");
 for (const [name, walk] of Object.entries(walks)) {

@@ -7,6 +7,7 @@ mod live;
 mod login;
 mod owner;
 mod posts;
+mod support;
 mod unlock;
 mod users;
 
@@ -50,6 +51,9 @@ pub fn router(desk: Arc<Desk>) -> Router {
         .route("/posts/reveal", post(posts::reveal))
         .route("/posts/mask", post(posts::mask))
         .route("/logs", get(home::log))
+        .route("/support", get(support::form).post(support::make))
+        .route("/support/file", get(support::file))
+        .route("/support/kept", post(support::kept))
         .route("/enroll", get(enroll::form))
         .route("/enroll/decode", post(enroll::decode))
         .route("/enroll/send", post(enroll::send))
