@@ -28,7 +28,7 @@ pub async fn secrets_key(layout: &Layout, now: i64, tell: &dyn Fn(&str)) -> Resu
     let dir = layout.pki();
     let missing = || Problem::new("ROT-101", "there is no key to replace", format!("{} is not there or not whole", encryption::file(&dir).display()), "start the node with `antihate up`; a lost key is made anew there");
     let written = |keys: &[Key]| encryption::write(&dir, keys).map_err(|e| Problem::new("ROT-102", e.to_string(), cause(&e), "free space on the disk, then try again: nothing is lost"));
-    let (mut progress, mut count) = (Progress::begin(layout, Change::Secrets).await?, None);
+    let (mut progress, mut count) = (Progress::begin(layout, Change::Secrets, tell).await?, None);
     loop {
         let present = encryption::keys(&dir);
         let at = how_far(&present).ok_or_else(missing)?;
@@ -48,15 +48,14 @@ pub async fn secrets_key(layout: &Layout, now: i64, tell: &dyn Fn(&str)) -> Resu
             }
             Next::Take(Secrets::Rewrite) => {
                 tell("writing every secret with the new key");
-                count = Some(progress.api().await?.rewrite_secrets().await.map_err(|e| e.problem())?);
+                count = Some(progress.rewrite().await?);
                 tell("waiting until the API server has forgotten the old key");
                 written(&present[..1])?;
             }
             Next::Done => {
                 progress.close().await?;
                 // One that was cut off after the last step counts here what was written then.
-                let api = progress.api().await?;
-                return if let Some(count) = count { Ok(count) } else { api.rewrite_secrets().await.map_err(|e| e.problem()) };
+                return if let Some(count) = count { Ok(count) } else { progress.rewrite().await };
             }
         }
     }
@@ -97,7 +96,7 @@ pub async fn authority(layout: &Layout, now: i64, tell: &dyn Fn(&str)) -> Result
     let at = time::OffsetDateTime::from_unix_timestamp(now).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
     let changed = |done: Result<(), cluster::PkiError>| done.map_err(|e| Problem::new("ROT-104", e.to_string(), cause(&e), "free space on the disk, then try again: it goes on where it was"));
     started(layout, &dir).await?;
-    let mut progress = Progress::begin(layout, Change::Authority).await?;
+    let mut progress = Progress::begin(layout, Change::Authority, tell).await?;
     loop {
         started(layout, &dir).await?;
         let phase = rotation::phase(&dir);

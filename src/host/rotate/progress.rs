@@ -31,15 +31,22 @@ fn quietly(_: &str) {}
 impl Progress {
     /// Begins, or goes on with what was begun here. Refused while another change is open, and where another control plane leads
     /// this one and is further.
-    pub async fn begin(layout: &Layout, change: Change) -> Result<Progress, Problem> {
+    pub async fn begin(layout: &Layout, change: Change, tell: &dyn Fn(&str)) -> Result<Progress, Problem> {
         let place = place::load(layout)?;
         let mut progress = Progress { layout: layout.clone(), change, own: String::new(), begun: false, last: None, waiting: None };
-        let api = progress.api().await?;
-        progress.own = match place.hosts.iter().find(|h| h.index == place.index) {
-            Some(host) => host.name.clone(),
-            None => api.nodes().await.map_err(|e| e.problem())?.into_iter().next().map(|n| n.name).unwrap_or_default(),
+        let own = place.hosts.iter().find(|h| h.index == place.index).map(|h| h.name.clone());
+        // A change that is called again goes on while a host is cut off, and with it the majority of the datastore.
+        let ask = async || {
+            let api = progress.api().await?;
+            let own = match &own {
+                Some(name) => name.clone(),
+                None => api.nodes().await.map_err(|e| e.problem())?.into_iter().next().map(|n| n.name).unwrap_or_default(),
+            };
+            Ok((own, registry::wanted(&api).await?))
         };
-        let Some(wanted) = registry::wanted(&api).await? else { return Ok(progress) };
+        let (own, wanted) = patiently(PATIENCE, tell, ask).await?;
+        progress.own = own;
+        let Some(wanted) = wanted else { return Ok(progress) };
         if let Some(other) = wanted.open.filter(|open| *open != change) {
             let cause = format!("it was begun on {}", wanted.from);
             return Err(Problem::new("ROT-109", "another change of the cluster's keys is open", cause, format!("Finish it there first: `{}`.", other.command())));
@@ -56,6 +63,11 @@ impl Progress {
     /// A client of this host's API server; made anew, because its certificate is among what changes.
     pub async fn api(&self) -> Result<Cluster, Problem> {
         Cluster::connect(&self.layout.admin_kubeconfig()).await.map_err(|e| e.problem())
+    }
+
+    /// Writes every secret anew with the first key; returns how many.
+    pub async fn rewrite(&self) -> Result<usize, Problem> {
+        patiently(PATIENCE, &quietly, async || self.api().await?.rewrite_secrets().await.map_err(|e| e.problem())).await
     }
 
     /// Tells the hosts to hold what lies in this host's files; `under_way`: a step was taken already. Returns whether the change is open.
