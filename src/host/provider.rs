@@ -1,6 +1,7 @@
 //! The node behind the page: answers from the board, the logs, the store, the cluster and the enrollment.
 
 use super::board::Board;
+use super::check::{self, Check, Question};
 use super::{credentials, place};
 use crate::cluster::Cluster;
 use crate::config::layout::Layout;
@@ -11,6 +12,7 @@ use crate::operate;
 use crate::setup::{Provider, TokenFacts};
 use crate::status::{NodeStatus, Problem};
 use crate::store::{Filter, Postgres, Store, StoreError};
+use std::path::{Path, PathBuf};
 use tokio::sync::{Mutex, OnceCell, watch};
 
 /// A kubeconfig from the page cannot be taken back, so it holds a week.
@@ -23,12 +25,23 @@ pub struct HostProvider {
     store: Mutex<Option<Postgres>>,
     cluster: OnceCell<Cluster>,
     upstream: Handle,
+    looked: Looked,
+}
+
+/// What the checks of the host need to know.
+pub struct Looked {
+    /// Folder below which the GPU driver's files lie.
+    pub driver_root: PathBuf,
+    /// The operator named the address.
+    pub address: bool,
+    /// Port of the page.
+    pub page: u16,
 }
 
 impl HostProvider {
     /// Connects to nothing until it is asked.
-    pub fn new(layout: Layout, board: Board, upstream: Handle) -> HostProvider {
-        HostProvider { layout, board, store: Mutex::default(), cluster: OnceCell::new(), upstream }
+    pub fn new(layout: Layout, board: Board, upstream: Handle, looked: Looked) -> HostProvider {
+        HostProvider { layout, board, store: Mutex::default(), cluster: OnceCell::new(), upstream, looked }
     }
 
     async fn cluster(&self) -> Result<&Cluster, Problem> {
@@ -75,6 +88,16 @@ impl Provider for HostProvider {
             return Err(Problem::new("CLI-101", "there is no such component", "the name is not among the node's components", "choose one of those shown"));
         }
         files::tail(&path, lines).map_err(|e| Problem::new("CLI-104", format!("the log of {name} cannot be read"), e.to_string(), "it is made when the component starts"))
+    }
+
+    async fn checks(&self) -> Vec<Check> {
+        let (layout, Looked { driver_root, address, page }) = (self.layout.clone(), &self.looked);
+        let (driver_root, address, page) = (driver_root.clone(), *address, *page);
+        let look = move || {
+            let question = Question { layout: &layout, need: 0, address, page, driver_root: &driver_root, running: true, quick: true };
+            check::run(Path::new("/"), &check::ask(&question))
+        };
+        tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }
 
     fn decode_token(&self, token: &str) -> Result<TokenFacts, Problem> {

@@ -25,6 +25,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("account.html", include_str!("../../web/account.html")),
     ("codes.html", include_str!("../../web/codes.html")),
     ("users.html", include_str!("../../web/users.html")),
+    ("check.html", include_str!("../../web/check.html")),
     ("problem.html", include_str!("../../web/problem.html")),
 ];
 

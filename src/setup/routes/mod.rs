@@ -1,6 +1,7 @@
 //! The addresses of the page.
 
 mod account;
+mod check;
 mod enroll;
 mod home;
 mod live;
@@ -50,6 +51,7 @@ pub fn router(desk: Arc<Desk>) -> Router {
         .route("/posts/reveal", post(posts::reveal))
         .route("/posts/mask", post(posts::mask))
         .route("/logs", get(home::log))
+        .route("/check", get(check::checks))
         .route("/enroll", get(enroll::form))
         .route("/enroll/decode", post(enroll::decode))
         .route("/enroll/send", post(enroll::send))
