@@ -59,7 +59,7 @@ impl GpuCmd {
 }
 
 /// Computes on each card without a problem; one that fails gets one.
-fn prove(context: &Context, found: &Found, judged: &mut Judged) -> anyhow::Result<Vec<(String, probe::Proof)>> {
+pub(super) fn prove(context: &Context, found: &Found, judged: &mut Judged) -> anyhow::Result<Vec<(String, probe::Proof)>> {
     let folder = tempfile::tempdir()?;
     let lacking = |e: std::io::Error| Problem::new("GPU-111", "no card was tried", e.to_string(), "Use the one file that `appliance/build` makes, or build the program beside this one.");
     let program = probe::program(context.gpu_probe, folder.path()).map_err(lacking)?;

@@ -28,7 +28,7 @@ pub struct Join {
 impl Join {
     /// Joins, then runs.
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        crate::host::check::root(nix::unistd::geteuid().is_root()).problem.map_or(Ok(()), Err)?;
+        crate::host::check::root(nix::unistd::geteuid().is_root()).passed()?;
         let code = Code::parse(&self.typed()?)?;
         let layout = self.up.data.layout()?;
         {

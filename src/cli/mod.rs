@@ -20,6 +20,7 @@ mod manifests;
 mod node;
 mod pack;
 pub mod payload;
+mod preflight;
 mod preview;
 mod progress;
 mod reset;

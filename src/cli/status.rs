@@ -2,6 +2,7 @@
 
 use super::{Context, DataArg};
 use crate::config::layout::Layout;
+use crate::host::guard;
 use crate::process::scan::alive;
 use crate::status::{NodeStatus, Problem, Step, StepState, Upstream};
 use std::fmt::Write as _;
@@ -43,7 +44,7 @@ fn wait(layout: &Layout, limit: Duration, absent: Duration) -> Result<NodeStatus
     let mut seen = Instant::now();
     loop {
         let found = read(layout);
-        if found.is_ok() || is_locked(layout) {
+        if found.is_ok() || guard::is_held(layout) {
             seen = Instant::now();
         }
         if found.as_ref().is_ok_and(|s| s.healthy) || Instant::now() >= deadline || seen.elapsed() >= absent {
@@ -57,7 +58,7 @@ fn wait(layout: &Layout, limit: Duration, absent: Duration) -> Result<NodeStatus
 fn read(layout: &Layout) -> Result<NodeStatus, Problem> {
     let path = layout.status();
     let none = |cause: String| Problem::new("CLI-102", "no node runs here", cause, "Start it with `antihate up`.");
-    if !is_locked(layout) {
+    if !guard::is_held(layout) {
         return Err(none(format!("nothing holds {}", layout.lock().display())));
     }
     let text = std::fs::read(&path).map_err(|e| none(format!("{}: {e}", path.display())))?;
@@ -66,12 +67,6 @@ fn read(layout: &Layout) -> Result<NodeStatus, Problem> {
         return Err(none(format!("process {} published {} and is gone", status.pid, path.display())));
     }
     Ok(status)
-}
-
-/// True while a host process holds the node's lock.
-fn is_locked(layout: &Layout) -> bool {
-    let Ok(file) = std::fs::File::open(layout.lock()) else { return false };
-    fs2::FileExt::try_lock_shared(&file).is_err()
 }
 
 fn render(status: &NodeStatus) -> String {

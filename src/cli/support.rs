@@ -2,11 +2,13 @@
 
 use super::{Context, DataArg};
 use crate::files;
-use crate::host::check;
+use crate::config::layout::Layout;
+use crate::host::check::{self, Question};
+use crate::host::guard;
 use crate::status::Problem;
-use crate::support::{Bundle, LEFT_OUT, Seal, bundle, parts};
+use crate::support::{Bundle, Given, LEFT_OUT, Seal, bundle, parts};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Packs what somebody who helps has to see: states, logs, facts of this host; no post, no secret. Works while the node is down.
@@ -38,7 +40,7 @@ impl Support {
             context.say(&serde_json::json!({"taken": taken, "left_out": LEFT_OUT}), list(&taken).trim_end())?;
             return Ok(ExitCode::SUCCESS);
         }
-        check::root(nix::unistd::geteuid().is_root()).problem.map_or(Ok(()), Err)?;
+        check::root(nix::unistd::geteuid().is_root()).passed()?;
         let seal = match (self.no_encryption, self.keys.is_empty()) {
             (true, _) => Seal::Open,
             (_, false) => Seal::Keys(self.keys),
@@ -48,13 +50,19 @@ impl Support {
             eprintln!("Not encrypted: whoever gets the file reads this host's logs and addresses. Send it only over a way that is closed itself.");
         }
         eprintln!("collecting; what does not answer is given up after 15 s");
-        let made = bundle(&layout, Vec::new(), &seal)?;
+        let made = bundle(&layout, vec![checks(&layout)], &seal)?;
         let path = place(self.out, &made.file_name(!self.no_encryption))?;
         files::replace(&path, &made.bytes, 0o600).map_err(|e| unwritten(&path, &e))?;
         let told = serde_json::json!({"file": path, "bytes": made.bytes.len(), "phrase": made.phrase.as_deref(), "manifest": made.manifest});
         context.say(&told, &sentence(&made, &path.display().to_string()))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The checks that take no time.
+fn checks(layout: &Layout) -> Given {
+    let question = Question { layout, need: 0, address: false, page: check::PAGE, driver_root: Path::new("/"), running: guard::is_held(layout), quick: true };
+    Given::checks(&check::run(Path::new("/"), &check::ask(&question)))
 }
 
 /// The file: as named, or in the folder that was named.

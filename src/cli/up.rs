@@ -2,13 +2,13 @@
 
 use super::k3s::K3sArg;
 use super::payload::PayloadArg;
-use super::progress;
+use super::{preflight, progress};
 use super::{Context, DataArg, DriverArg};
 use crate::config::layout::Layout;
 use crate::config::{self, Resolved};
 use crate::host::board::Board;
 use crate::host::gpu::Gpus;
-use crate::host::check::{self, Verdict, judge};
+use crate::host::check::{self, Question};
 use crate::host::service::Service;
 use crate::host::distribution::Distribution;
 use crate::host::k3s::binary;
@@ -21,6 +21,7 @@ use crate::status::Problem;
 use crate::task::Tasks;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -60,7 +61,7 @@ impl Up {
         crate::telemetry::init(context.json);
         let layout = self.data.layout()?;
         // Who is not root hears that first: everything after it would fail for this one reason.
-        check::root(nix::unistd::geteuid().is_root()).problem.map_or(Ok(()), Err)?;
+        check::root(nix::unistd::geteuid().is_root()).passed()?;
         let wanted = self.wanted(&layout)?;
         let _held = guard::take(&layout)?;
         // What a killed run published last is no longer true; `status` says "no node runs here" until this one publishes.
@@ -68,7 +69,7 @@ impl Up {
         let payload = self.payload.open(context, &layout.data)?;
         prepare::leftovers(&layout)?;
         survey::await_free_ports(PORTS_CLOSE);
-        preflight(&layout, &payload, self.node_ip.is_some())?;
+        self.preflight(&layout, &payload)?;
         let k3s = binary::choose(&self.k3s.wish(&wanted.settings)?, &layout)?;
         survey::raise_open_files();
         let settings = self.settings(layout, k3s.map_or(Distribution::Embedded, Distribution::K3s), &wanted)?;
@@ -90,6 +91,20 @@ impl Up {
         let settings = config::Valid::check(settings)?;
         let facts = survey::host_facts(layout, settings.storage.place(layout).as_deref());
         Ok(Resolved { home, ..Resolved::new(settings, facts) })
+    }
+
+    /// Looks whether this host can carry a node, without what takes time.
+    fn preflight(&self, layout: &Layout, payload: &Payload) -> Result<(), Problem> {
+        let question = Question {
+            layout,
+            need: to_write(layout, payload),
+            address: self.node_ip.is_some(),
+            page: self.page.port(),
+            driver_root: &self.driver.driver_root,
+            running: false,
+            quick: true,
+        };
+        preflight::decide(check::run(Path::new("/"), &check::ask(&question)))
     }
 
     pub(super) fn settings(&self, layout: Layout, distribution: Distribution, wanted: &Resolved) -> Result<Settings, Problem> {
@@ -127,19 +142,6 @@ fn to_write(layout: &Layout, payload: &Payload) -> u64 {
     let unpacked = if layout.current().exists() { needs.kubernetes + needs.models } else { 0 };
     let imported = if layout.kubernetes().join("containerd/io.containerd.content.v1.content/blobs").exists() { needs.images } else { 0 };
     needs.total().saturating_sub(unpacked + imported)
-}
-
-/// Ends with the first check that a node cannot do without; tells the others.
-fn preflight(layout: &Layout, payload: &Payload, address: bool) -> Result<(), Problem> {
-    for check in judge(&survey::facts(layout, to_write(layout, payload), address)) {
-        match (check.verdict, check.problem) {
-            // The node waits for its clock: a time server may answer later, and the page tells meanwhile.
-            (Verdict::Failure, Some(problem)) if problem.code != check::CLOCK => return Err(problem),
-            (_, Some(problem)) => tracing::warn!(code = %problem.code, cause = %problem.cause, next = %problem.next, "{}", problem.what),
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 async fn serve(settings: Settings, wanted: Resolved, page: SocketAddr, payload: Payload, gpus: Gpus, json: bool) -> Result<bool, Problem> {

@@ -16,13 +16,22 @@ pub struct Address {
 
 /// The host's addresses on links that are up, without loopback and without those on its side of the pods' links.
 pub fn addresses() -> Vec<Address> {
+    all_addresses().into_iter().filter(|a| !crate::manifests::network::is_pod(a.ip)).collect()
+}
+
+/// Those of pods' links too.
+pub fn all_addresses() -> Vec<Address> {
     use nix::net::if_::InterfaceFlags as Flag;
     let all = nix::ifaddrs::getifaddrs().into_iter().flatten();
     let usable = all.filter(|i| i.flags.contains(Flag::IFF_UP) && !i.flags.contains(Flag::IFF_LOOPBACK));
-    usable
-        .filter_map(|i| Some(Address { ip: i.address?.as_sockaddr_in()?.ip(), link: i.interface_name }))
-        .filter(|a| !crate::manifests::network::is_pod(a.ip))
-        .collect()
+    usable.filter_map(|i| Some(Address { ip: i.address?.as_sockaddr_in()?.ip(), link: i.interface_name })).collect()
+}
+
+/// The loopback link is up and has its address.
+pub fn has_loopback() -> bool {
+    use nix::net::if_::InterfaceFlags as Flag;
+    let mut all = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    all.any(|i| i.flags.contains(Flag::IFF_UP | Flag::IFF_LOOPBACK) && i.address.is_some_and(|a| a.as_sockaddr_in().is_some_and(|a| a.ip().is_loopback())))
 }
 
 /// The link of the default route in the text of `/proc/net/route`.

@@ -56,6 +56,11 @@ impl Gpus {
         Gpus { root: root.to_path_buf(), probe, standing: watch::channel(Standing::default()).0 }
     }
 
+    /// Folder below which the driver's files lie.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// That it stands otherwise.
     pub fn news(&self) -> News {
         news(self.standing.subscribe())

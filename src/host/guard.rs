@@ -10,6 +10,12 @@ use std::time::{Duration, Instant};
 /// Tries before the node counts as held: `status` takes the lock for a moment to see whether it is free.
 const TRIES: u32 = 5;
 
+/// True while a host process holds the node.
+pub fn is_held(layout: &Layout) -> bool {
+    let Ok(file) = std::fs::File::open(layout.lock()) else { return false };
+    fs2::FileExt::try_lock_shared(&file).is_err()
+}
+
 /// Takes the node for this process, or says who has it.
 pub fn take(layout: &Layout) -> Result<Lock, Problem> {
     let mut holder = String::new();
@@ -57,8 +63,9 @@ mod tests {
         let held = take(&layout).unwrap();
         let refused = take(&layout).map(drop).unwrap_err();
         assert_eq!(refused.code, "PRE-105");
-        assert!(refused.cause.contains(&std::process::id().to_string()));
+        assert!(refused.cause.contains(&std::process::id().to_string()) && is_held(&layout));
         drop(held);
+        assert!(!is_held(&layout));
         assert!(take(&layout).is_ok());
     }
 }

@@ -70,7 +70,10 @@ pub fn control_groups(s: &Settings) -> Result<(), Problem> {
 /// webhook) reaches services also where no default route leads: without any route the packet would never meet kube-proxy's rules.
 pub fn kernel() -> Result<(), Problem> {
     let forward = Path::new("/proc/sys/net/ipv4/ip_forward");
-    std::fs::write(forward, "1").map_err(|e| problem("write", forward, &e))?;
+    // Where the host around us has switched it on, the file may be read-only.
+    if std::fs::read_to_string(forward).map_or(true, |is| is.trim() != "1") {
+        std::fs::write(forward, "1").map_err(|e| problem("write", forward, &e))?;
+    }
     let (network, length) = service_network();
     netlink::route_to_loopback(network, length)
         .map_err(|e| Problem::new("PRE-107", format!("no route for {SERVICE_CIDR} can be made"), e.to_string(), "see that the link `lo` is up, then start again"))

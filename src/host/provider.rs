@@ -1,6 +1,7 @@
 //! The node behind the page: answers from the board, the logs, the store, the cluster and the enrollment.
 
 use super::board::Board;
+use super::check::{self, Check, Question};
 use super::{credentials, place};
 use crate::cluster::Cluster;
 use crate::config::layout::Layout;
@@ -12,6 +13,7 @@ use crate::setup::{Packed, PackedPart, Provider, TokenFacts};
 use crate::status::{NodeStatus, Problem};
 use crate::support::{self, Seal};
 use crate::store::{Filter, Postgres, Store, StoreError};
+use std::path::{Path, PathBuf};
 use tokio::sync::{Mutex, OnceCell, watch};
 
 /// A kubeconfig from the page cannot be taken back, so it holds a week.
@@ -24,12 +26,23 @@ pub struct HostProvider {
     store: Mutex<Option<Postgres>>,
     cluster: OnceCell<Cluster>,
     upstream: Handle,
+    looked: Looked,
+}
+
+/// What the checks of the host need to know.
+pub struct Looked {
+    /// Folder below which the GPU driver's files lie.
+    pub driver_root: PathBuf,
+    /// The operator named the address.
+    pub address: bool,
+    /// Port of the page.
+    pub page: u16,
 }
 
 impl HostProvider {
     /// Connects to nothing until it is asked.
-    pub fn new(layout: Layout, board: Board, upstream: Handle) -> HostProvider {
-        HostProvider { layout, board, store: Mutex::default(), cluster: OnceCell::new(), upstream }
+    pub fn new(layout: Layout, board: Board, upstream: Handle, looked: Looked) -> HostProvider {
+        HostProvider { layout, board, store: Mutex::default(), cluster: OnceCell::new(), upstream, looked }
     }
 
     async fn cluster(&self) -> Result<&Cluster, Problem> {
@@ -78,6 +91,16 @@ impl Provider for HostProvider {
         files::tail(&path, lines).map_err(|e| Problem::new("CLI-104", format!("the log of {name} cannot be read"), e.to_string(), "it is made when the component starts"))
     }
 
+    async fn checks(&self) -> Vec<Check> {
+        let (layout, Looked { driver_root, address, page }) = (self.layout.clone(), &self.looked);
+        let (driver_root, address, page) = (driver_root.clone(), *address, *page);
+        let look = move || {
+            let question = Question { layout: &layout, need: 0, address, page, driver_root: &driver_root, running: true, quick: true };
+            check::run(Path::new("/"), &check::ask(&question))
+        };
+        tokio::task::spawn_blocking(look).await.unwrap_or_default()
+    }
+
     fn decode_token(&self, token: &str) -> Result<TokenFacts, Problem> {
         let token = self.upstream.decode(token)?;
         Ok(TokenFacts { geography: token.geography.clone(), hub: token.hub(), expires: None, words: token.hub_words() })
@@ -94,8 +117,8 @@ impl Provider for HostProvider {
     }
 
     async fn support(&self) -> Result<Packed, Problem> {
-        let layout = self.layout.clone();
-        let made = tokio::task::spawn_blocking(move || support::bundle(&layout, Vec::new(), &Seal::Phrase)).await;
+        let (layout, checks) = (self.layout.clone(), support::Given::checks(&self.checks().await));
+        let made = tokio::task::spawn_blocking(move || support::bundle(&layout, vec![checks], &Seal::Phrase)).await;
         let made = made.unwrap_or_else(|e| Err(Problem::new("SUP-102", "the support bundle could not be made", e.to_string(), "Free memory on this host and try again.")))?;
         let (name, removed) = (made.file_name(true), made.manifest.parts.iter().map(|l| l.removed).sum());
         let parts = made.manifest.parts.into_iter().map(|l| PackedPart { name: l.name, what: l.what.to_owned(), problem: l.problem }).collect();

@@ -4,7 +4,7 @@
 
 use super::board::{self, Board};
 use super::gpu::Gpus;
-use super::provider::HostProvider;
+use super::provider::{HostProvider, Looked};
 use super::distribution::Distribution;
 use super::hosts::{HostKeeper, balance};
 use super::settings::{API_PORT, SERVICE_IP, Settings};
@@ -113,7 +113,8 @@ impl Service {
     fn start_page(&self, beside: &mut Tasks, upstream: Handle, invite: impl FnOnce(Invitation)) -> Result<(), Problem> {
         let layout = &self.settings.layout;
         let options = PageOptions { bind: self.page, data: layout.data.clone(), run: layout.run.clone(), node: self.settings.node.clone() };
-        let provider = HostProvider::new(layout.clone(), self.board.clone(), upstream);
+        let looked = Looked { driver_root: self.gpus.root().to_path_buf(), address: self.settings.node_ip_given, page: self.page.port() };
+        let provider = HostProvider::new(layout.clone(), self.board.clone(), upstream, looked);
         let page = Page::open(options, Arc::new(provider))?;
         invite(page.invitation());
         let page_stop = beside.stop();

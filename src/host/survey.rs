@@ -1,12 +1,10 @@
-//! Reads the facts that the preflights judge, and the facts that the stack's sizes follow from.
+//! Small looks at the host that several parts share, and the facts that the stack's sizes follow from.
 
-use super::check::Facts;
+use super::check::{limits, tree::Tree};
 use super::facts;
 use super::settings::PORTS;
 use crate::config::HostFacts;
 use crate::config::layout::Layout;
-use crate::files;
-use crate::process::{cgroup, netlink};
 use chrono::{DateTime, Utc};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -31,23 +29,9 @@ pub fn meminfo(text: &str, field: &str) -> u64 {
     line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
-/// Controllers of either version of control groups.
-fn controllers(mount: &Path) -> Vec<String> {
-    if let Ok(list) = std::fs::read_to_string(mount.join("cgroup.controllers")) {
-        return list.split_whitespace().map(String::from).collect();
-    }
-    let entries = std::fs::read_dir(mount).into_iter().flatten().flatten();
-    entries.filter(|e| e.path().join("cgroup.procs").exists()).filter_map(|e| e.file_name().into_string().ok()).collect()
-}
-
-/// File systems in the text of `/proc/filesystems`.
-fn filesystems(text: &str) -> Vec<String> {
-    text.lines().filter_map(|l| l.split_whitespace().last()).map(String::from).collect()
-}
-
 /// Asks the kernel for a file system, which makes it load a module that it has and did not need yet. Nothing is mounted: an overlay
 /// that names no layers is refused.
-fn awaken_overlay() {
+pub fn awaken_overlay() {
     let _ = nix::mount::mount(None::<&str>, "/", Some("overlay"), nix::mount::MsFlags::empty(), None::<&str>);
 }
 
@@ -62,45 +46,27 @@ pub fn await_free_ports(limit: Duration) {
 
 /// Ports of the node that something else listens on.
 fn taken_ports() -> Vec<(u16, String)> {
-    let taken = |port: u16| TcpListener::bind(("0.0.0.0", port)).is_err_and(|e| e.kind() == std::io::ErrorKind::AddrInUse);
-    PORTS.iter().filter(|(port, _)| taken(*port)).map(|(port, who)| (*port, who.to_string())).collect()
+    PORTS.iter().filter(|(port, _)| is_taken(*port)).map(|(port, who)| (*port, who.to_string())).collect()
 }
 
-fn existing(path: &Path) -> &Path {
+/// Something listens on this TCP port.
+pub fn is_taken(port: u16) -> bool {
+    in_use(TcpListener::bind(("0.0.0.0", port)))
+}
+
+/// A socket could not be bound because another has its port.
+pub fn in_use<T>(bound: std::io::Result<T>) -> bool {
+    bound.is_err_and(|e| e.kind() == std::io::ErrorKind::AddrInUse)
+}
+
+/// What there is of the way to `path`.
+pub fn existing(path: &Path) -> &Path {
     path.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"))
 }
 
-fn writable(path: &Path) -> bool {
+/// A file can be made at `path`, or above it.
+pub fn writable(path: &Path) -> bool {
     tempfile::Builder::new().prefix(".antihate-check-").tempfile_in(existing(path)).is_ok()
-}
-
-/// Reads what the preflights judge. `need`: bytes of what is not unpacked yet. `address`: given by the operator.
-pub fn facts(layout: &Layout, need: u64, address: bool) -> Facts {
-    awaken_overlay();
-    let (status, memory) = (read("/proc/self/status"), read("/proc/meminfo"));
-    let files = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).map(|(_, hard)| hard).unwrap_or(0);
-    let spaces = ["net", "mnt", "pid"].iter().all(|n| Path::new("/proc/self/ns").join(n).exists());
-    Facts {
-        root: nix::unistd::geteuid().is_root(),
-        kernel: read("/proc/sys/kernel/osrelease").trim().into(),
-        namespaces: spaces,
-        controllers: controllers(Path::new(cgroup::MOUNT)),
-        filesystems: filesystems(&read("/proc/filesystems")),
-        nftables: netlink::nftables(),
-        capable: facts::has_capability(&status, facts::SYS_ADMIN) && facts::has_capability(&status, facts::NET_ADMIN),
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
-        memory: meminfo(&memory, "MemTotal"),
-        disk_free: files::free_space(existing(&layout.data)).unwrap_or(0),
-        disk_need: need,
-        data_writable: writable(&layout.data),
-        taken_ports: taken_ports(),
-        address: address || !facts::addresses().is_empty(),
-        now: Utc::now(),
-        built: built(),
-        swap: meminfo(&memory, "SwapTotal"),
-        open_files: files,
-        x86_64: std::env::consts::ARCH == "x86_64",
-    }
 }
 
 /// The folder whose disk takes the volumes: the one that was chosen, or the one they lie in.
@@ -111,10 +77,14 @@ pub fn volumes_disk(layout: &Layout, chosen: Option<&Path>) -> PathBuf {
 
 /// Reads what the sizes of the stack follow from.
 pub fn host_facts(layout: &Layout, chosen: Option<&Path>) -> HostFacts {
+    let tree = Tree::new(Path::new("/"));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let memory = meminfo(&read("/proc/meminfo"), "MemTotal");
+    let (cpu_millis, memory_bytes) = limits::scaled(cores, memory, (limits::cores(&tree), limits::memory(&tree)));
     HostFacts {
         hostname: facts::hostname(),
-        cpu_millis: std::thread::available_parallelism().map_or(1, usize::from) as u32 * 1000,
-        memory_bytes: meminfo(&read("/proc/meminfo"), "MemTotal"),
+        cpu_millis,
+        memory_bytes,
         disk_bytes: fs2::total_space(volumes_disk(layout, chosen)).unwrap_or(0),
         resolvers: facts::resolvers(&read("/etc/resolv.conf")),
         data: layout.data.clone(),
@@ -142,11 +112,6 @@ mod tests {
     #[test]
     fn memory_is_told_in_bytes() {
         assert_eq!(meminfo("MemTotal:  2 kB\nSwapTotal: 0 kB\n", "MemTotal"), 2048);
-    }
-
-    #[test]
-    fn the_last_word_of_a_line_names_a_file_system() {
-        assert_eq!(filesystems("nodev\tsysfs\n\text4\n"), ["sysfs", "ext4"]);
     }
 
     #[test]

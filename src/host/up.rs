@@ -195,7 +195,7 @@ impl Node {
     async fn prepare(&self) -> Result<Prepared, Problem> {
         self.blocking(|node| {
             let s = &node.settings;
-            check::clock(Utc::now(), survey::built()).problem.map_or(Ok(()), Err)?;
+            check::clock(Utc::now(), survey::built()).passed()?;
             prepare::folders(s)?;
             // Before anything is unpacked: a disk that will not do is told of at once.
             luks::judge(&s.layout, s.encrypt.as_ref())?;

@@ -96,7 +96,7 @@ impl Node {
 }
 
 fn possible(now: DateTime<Utc>) -> bool {
-    check::clock(now, survey::built()).problem.is_none()
+    check::clock(now, survey::built()).problem().is_none()
 }
 
 /// What the clock says beyond the time since boot, which nobody can set and which goes on while the host sleeps.

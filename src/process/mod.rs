@@ -5,6 +5,7 @@
 //! thread that forked). What outlives us on purpose (containers and their shims) is found by the mark in its environment.
 
 pub mod cgroup;
+pub mod clock;
 pub mod folder;
 pub mod links;
 pub mod log;

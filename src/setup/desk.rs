@@ -9,6 +9,7 @@ use super::view;
 use super::{Provider, pin_file};
 use crate::domain::{Analysis, PostRef, Right, Role};
 use crate::status::Problem;
+use crate::status::check::Check;
 use crate::web::guard::network;
 use axum::http::{HeaderMap, header};
 use chrono::Utc;
@@ -230,6 +231,11 @@ impl Desk {
         let late = || Problem::new("PAG-304", "The log cannot be read just now", "it did not arrive in time", "wait a moment and load the page again");
         let read = tokio::time::timeout(ANSWER, self.provider.component_log(name, lines)).await.unwrap_or_else(|_| Err(late()))?;
         Ok(read.iter().map(|line| super::mask::visible(line)).collect())
+    }
+
+    /// The checks of the host; none where there is no host, or it did not answer in time.
+    pub async fn checks(&self) -> Vec<Check> {
+        tokio::time::timeout(ANSWER, self.provider.checks()).await.unwrap_or_default()
     }
 
     /// What the live part of the home page needs, for one session; `None` when the session has ended.

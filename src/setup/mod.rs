@@ -5,6 +5,8 @@
 //! a session has asked for that one post.
 
 mod audit;
+#[cfg(test)]
+mod check_tests;
 mod crockford;
 mod desk;
 mod door;

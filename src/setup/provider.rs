@@ -1,6 +1,7 @@
 //! What the page reads and asks of the node; the host and the preview each supply one.
 
 use crate::domain::{Analysis, PostRef, Role};
+use crate::status::check::Check;
 use crate::status::{NodeStatus, Problem};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -61,6 +62,11 @@ pub trait Provider: Send + Sync + 'static {
 
     /// The last log lines of a component named as in [`NodeStatus::components`], oldest first, without post text.
     async fn component_log(&self, name: &str, lines: usize) -> Result<Vec<String>, Problem>;
+
+    /// The checks of the host, looked at now, without what takes time; none where there is no host of its own.
+    async fn checks(&self) -> Vec<Check> {
+        Vec::new()
+    }
 
     /// Decodes a token without sending anything; the problem never repeats the token.
     fn decode_token(&self, token: &str) -> Result<TokenFacts, Problem>;

@@ -26,6 +26,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("codes.html", include_str!("../../web/codes.html")),
     ("support.html", include_str!("../../web/support.html")),
     ("users.html", include_str!("../../web/users.html")),
+    ("check.html", include_str!("../../web/check.html")),
     ("problem.html", include_str!("../../web/problem.html")),
 ];
 

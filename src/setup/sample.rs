@@ -2,6 +2,7 @@
 
 use super::{Packed, PackedPart, Provider, TokenFacts};
 use crate::domain::{Analysis, Label, Post, PostRef, Role, Scores};
+use crate::status::check::{Check, Group};
 use crate::status::{Component, NodeStatus, Pipeline, Problem, Step, StepState, Upstream};
 use chrono::{DateTime, Duration, Utc};
 use std::sync::Mutex;
@@ -75,6 +76,15 @@ impl Provider for SampleNode {
 
     async fn component_log(&self, name: &str, lines: usize) -> Result<Vec<String>, Problem> {
         Ok((0..lines.min(3)).map(|n| format!("{name} line {n} <b>&</b>")).collect())
+    }
+
+    async fn checks(&self) -> Vec<Check> {
+        let check = |group: Group, id, title| group.check(id, title, "it matters", "seen <b>");
+        vec![
+            check(Group::Memory, "memory.swap", "Swap").warns(true, "CHK-116", "2.0 GiB of swap are on", "Run `swapoff -a`."),
+            check(Group::Disk, "disk.space", "Space on disk"),
+            check(Group::Gpu, "gpu.driver", "Driver").only_if(false, "there is no GPU here"),
+        ]
     }
 
     fn decode_token(&self, token: &str) -> Result<TokenFacts, Problem> {

@@ -1,5 +1,8 @@
 //! Everything that a person may be told: steps, conditions, problems with code, cause and next step.
 
+pub mod check;
+mod group;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 

@@ -55,6 +55,7 @@ pub fn s6_holds_no_secret_and_no_post(host: &TestHost, token: &str) {
     }
     let has = |name: &str, part: &str| assert!(files.get(name).is_some_and(|text| text.contains(part)), "{name} does not tell {part}");
     has("node/status.json", "leaf-1");
+    has("node/check.json", "memory.total");
     has("logs/kubelet.log", "kubelet");
     has("logs/kube-apiserver.log", "apiserver");
     has("cluster/pods.txt", "antihate-storage");

@@ -65,6 +65,24 @@ fn an_occupied_port_a_full_disk_and_a_kernel_without_overlay_are_each_told_and_c
 }
 
 #[test]
+fn a_bare_test_host_is_judged_by_every_check_within_ten_seconds_and_none_fails() {
+    if !needs_the_file() {
+        return;
+    }
+    let switch = Switch::new();
+    let host = switch.host();
+    let began = std::time::Instant::now();
+    let out = host.antihate(&["check", "--json"]);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let checks: Vec<serde_json::Value> = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", said(&out)));
+    assert!(checks.len() >= 80, "{}", checks.len());
+    let failed: Vec<&serde_json::Value> = checks.iter().filter(|c| c["verdict"] == "failure").collect();
+    assert!(failed.is_empty() && matches!(out.status.code(), Some(0 | 2)), "{failed:#?}");
+    let told = said(&host.antihate(&["check", "--group", "network"]));
+    assert!(told.contains("network.way-out") && !told.contains("[disk."), "a test host has no way out, and only that group was asked for: {told}");
+}
+
+#[test]
 fn who_is_not_root_is_told_so_first() {
     if !needs_the_file() {
         return;

@@ -17,7 +17,7 @@ async function everyState(name, options) {
     await shot(page, `${name}-${place}`);
   }
   await unlock(page);
-  for (const place of ["account", "users", "support"]) {
+  for (const place of ["account", "users", "support", "check"]) {
     await page.goto(`${PAGE}/${place}`);
     if (place === "users") await page.locator("summary", { hasText: "Change" }).first().click();
     await accessible(page, `${name} ${place}`);

@@ -2,8 +2,8 @@
 
 use super::{Step, children};
 use crate::config::GIB;
-use crate::host::check::{Check, Verdict};
 use crate::status::Problem;
+use crate::status::check::Verdict;
 use std::path::PathBuf;
 
 /// Less than this lets nothing start.
@@ -25,23 +25,23 @@ pub struct Disk {
 }
 
 /// Judges it.
-pub fn judge(disk: &Disk) -> Check {
+pub fn judge(disk: &Disk) -> Verdict {
     let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / GIB as f64);
-    let told = |verdict, problem| Check { title: "Disk of the volumes", verdict, problem: Some(problem) };
     let place = disk.folder.display();
+    let (failure, warning) = (|problem| Verdict::Failure { problem }, |problem| Verdict::Warning { problem });
     match &disk.step {
-        Err(problem) => told(Verdict::Failure, problem.clone()),
+        Err(problem) => Verdict::Failure { problem: problem.clone() },
         Ok(Step::Make(target)) if !target.parent().is_some_and(std::path::Path::is_dir) => {
-            told(Verdict::Failure, Problem::new("STG-101", format!("no volumes can be made in {}", target.display()), "the folder that storage.folder names is not there", "Mount the disk there, or correct settings.toml."))
+            failure(Problem::new("STG-101", format!("no volumes can be made in {}", target.display()), "the folder that storage.folder names is not there", "Mount the disk there, or correct settings.toml."))
         }
         _ if disk.free < LEAST => {
-            told(Verdict::Failure, Problem::new("CHK-118", format!("the disk at {place} has {} free", gib(disk.free)), format!("the volumes need {} to begin", gib(LEAST)), "Free space, or name another disk as storage.folder in settings.toml."))
+            failure(Problem::new("CHK-118", format!("the disk at {place} has {} free", gib(disk.free)), format!("the volumes need {} to begin", gib(LEAST)), "Free space, or name another disk as storage.folder in settings.toml."))
         }
         _ if disk.free + disk.used < disk.promised => {
             let cause = format!("{} are free at {place} and {} are taken; the kernel does not hold a volume to its size", gib(disk.free), gib(disk.used));
-            told(Verdict::Warning, Problem::new("CHK-118", format!("the volumes may take {} and the disk has not that much", gib(disk.promised)), cause, "Expect it to fill up earlier: `antihate status` warns at the last 5 %. A larger disk can be named as storage.folder before the first start."))
+            warning(Problem::new("CHK-118", format!("the volumes may take {} and the disk has not that much", gib(disk.promised)), cause, "Expect it to fill up earlier: `antihate status` warns at the last 5 %. A larger disk can be named as storage.folder before the first start."))
         }
-        _ => Check { title: "Disk of the volumes", verdict: Verdict::Ok, problem: None },
+        _ => Verdict::Ok,
     }
 }
 
@@ -60,12 +60,16 @@ mod tests {
 
     #[test]
     fn a_disk_is_judged_by_what_is_promised_on_it() {
-        let code = |d: &Disk| { let c = judge(d); (c.verdict, c.problem.map(|p| p.code).unwrap_or_default()) };
-        assert_eq!(code(&disk(50, 0, Ok(Step::Go))), (Verdict::Ok, String::new()));
-        assert_eq!(code(&disk(20, 25, Ok(Step::Go))), (Verdict::Ok, String::new()), "what is taken already counts");
-        assert_eq!(code(&disk(20, 0, Ok(Step::Go))), (Verdict::Warning, "CHK-118".into()));
-        assert_eq!(code(&disk(1, 60, Ok(Step::Go))), (Verdict::Failure, "CHK-118".into()));
-        assert_eq!(code(&disk(50, 0, Ok(Step::Make("/nowhere/at/all".into())))), (Verdict::Failure, "STG-101".into()));
-        assert_eq!(code(&disk(50, 0, Err(Problem::new("STG-102", "", "", "")))), (Verdict::Failure, "STG-102".into()));
+        let code = |d: &Disk| match judge(d) {
+            Verdict::Failure { problem } => ("failure", problem.code),
+            Verdict::Warning { problem } => ("warning", problem.code),
+            verdict => (verdict.word(), String::new()),
+        };
+        assert_eq!(code(&disk(50, 0, Ok(Step::Go))), ("ok", String::new()));
+        assert_eq!(code(&disk(20, 25, Ok(Step::Go))), ("ok", String::new()), "what is taken already counts");
+        assert_eq!(code(&disk(20, 0, Ok(Step::Go))), ("warning", "CHK-118".into()));
+        assert_eq!(code(&disk(1, 60, Ok(Step::Go))), ("failure", "CHK-118".into()));
+        assert_eq!(code(&disk(50, 0, Ok(Step::Make("/nowhere/at/all".into())))), ("failure", "STG-101".into()));
+        assert_eq!(code(&disk(50, 0, Err(Problem::new("STG-102", "", "", "")))), ("failure", "STG-102".into()));
     }
 }

@@ -1,7 +1,7 @@
 //! Whether the disk of the volumes is encrypted, and whether this kernel could do it. The facts are read; the judgement is pure.
 
-use crate::host::check::{Check, Verdict};
 use crate::status::Problem;
+use crate::status::check::Verdict;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -48,14 +48,14 @@ pub fn sentence(facts: &Facts) -> String {
 }
 
 /// As a check of the host.
-pub fn check(facts: &Facts) -> Check {
+pub fn verdict(facts: &Facts) -> Verdict {
     let how = "Before the first start: name an empty disk as storage.encrypt in settings.toml; the node formats, opens and closes it.";
     let problem = match judge(facts) {
         AtRest::Encrypted => None,
         AtRest::Possible => Some(Problem::new("CHK-119", "posts will lie on the disk in the clear", sentence(facts), how)),
         AtRest::Impossible => Some(Problem::new("CHK-119", "posts will lie on the disk in the clear", sentence(facts), "Boot a kernel with dm-crypt (every distribution's own has it), or keep the host locked away. Secrets of the cluster are encrypted all the same.")),
     };
-    Check { title: "Encryption at rest", verdict: if problem.is_some() { Verdict::Warning } else { Verdict::Ok }, problem }
+    problem.map_or(Verdict::Ok, |problem| Verdict::Warning { problem })
 }
 
 /// Reads the facts about the file system of `path`, which exists, below `root`.
@@ -125,10 +125,10 @@ mod tests {
         host(dir.path());
         let facts = |path: &str| read(dir.path(), Path::new(path));
         let on_luks = facts("/srv/my disk/x");
-        assert_eq!((judge(&on_luks), check(&on_luks).verdict), (AtRest::Encrypted, Verdict::Ok));
+        assert_eq!((judge(&on_luks), verdict(&on_luks)), (AtRest::Encrypted, Verdict::Ok));
         let plain = facts("/nowhere/x");
         assert_eq!((plain.device.as_deref(), judge(&plain)), (Some("vda"), AtRest::Impossible));
-        assert!(sentence(&plain).contains("no dm-crypt") && check(&plain).problem.is_some_and(|p| p.code == "CHK-119"));
+        assert!(sentence(&plain).contains("no dm-crypt") && matches!(verdict(&plain), Verdict::Warning { problem } if problem.code == "CHK-119"));
         std::fs::write(dir.path().join("lib/modules/6.1.0/modules.dep"), "kernel/drivers/md/dm-crypt.ko: kernel/drivers/md/dm-mod.ko\n").unwrap();
         assert_eq!(judge(&facts("/nowhere/x")), AtRest::Possible);
     }

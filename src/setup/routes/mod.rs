@@ -1,6 +1,7 @@
 //! The addresses of the page.
 
 mod account;
+mod check;
 mod enroll;
 mod home;
 mod live;
@@ -54,6 +55,7 @@ pub fn router(desk: Arc<Desk>) -> Router {
         .route("/support", get(support::form).post(support::make))
         .route("/support/file", get(support::file))
         .route("/support/kept", post(support::kept))
+        .route("/check", get(check::checks))
         .route("/enroll", get(enroll::form))
         .route("/enroll/decode", post(enroll::decode))
         .route("/enroll/send", post(enroll::send))
