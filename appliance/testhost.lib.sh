@@ -24,6 +24,12 @@ host_run() { exec nsenter --target "$HOST_HOLDER" --net --mount -- env "ANTIHATE
 # host_kubeconfig: the administrator's, as src/config/layout.rs says.
 host_kubeconfig() { echo "$HOST_DATA/pki/admin.kubeconfig"; }
 
+# host_settings LINE...: the lines of settings.toml, before the first start.
+host_settings() {
+  mkdir -p "$HOST_DATA"
+  printf '%s\n' "$@" >"$HOST_DATA/settings.toml"
+}
+
 # host_up FILE LOG ARGUMENTS...: starts the node and waits until it is healthy; sets HOST_NODE to its process.
 host_up() {
   local file=$1 log=$2

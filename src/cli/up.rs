@@ -87,10 +87,12 @@ impl Up {
         let mut settings = config::load(&layout.data.join("settings.toml"))?.into_inner();
         settings.sample |= self.sample;
         settings.node.name = self.name.clone().or(settings.node.name);
-        let home = place::load(layout)?.home().map(String::from);
+        let place = place::load(layout)?;
+        let home = place.home().map(String::from);
         let settings = config::Valid::check(settings)?;
         let facts = survey::host_facts(layout, settings.storage.place(layout).as_deref());
-        Ok(Resolved { home, ..Resolved::new(settings, facts) })
+        let stack = settings.network.stack.unwrap_or(place.stack);
+        Ok(Resolved { home, stack, ..Resolved::new(settings, facts) })
     }
 
     /// Looks whether this host can carry a node, without what takes time.
@@ -111,6 +113,7 @@ impl Up {
         let found = survey::address();
         let no_address = || Problem::new("CHK-106", "this host has no network address", "no link is up with an IPv4 address", "Bring a link up, or name an address with --node-ip.");
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let place = place::chosen(&layout, &wanted.settings.network, &distribution)?;
         Ok(Settings {
             distribution,
             kernel_protected: facts::kernel_protected(),
@@ -118,7 +121,7 @@ impl Up {
             node: wanted.node_name(),
             node_ip: self.node_ip.or(found).ok_or_else(no_address)?,
             node_ip_given: self.node_ip.is_some(),
-            place: place::chosen(&layout, wanted.settings.network.between)?,
+            place,
             cgroups: facts::cgroups(),
             restrict_oom: !facts::has_capability(&status, facts::SYS_RESOURCE),
             resolvers: wanted.host.resolvers.clone(),

@@ -31,7 +31,7 @@ const KEYS: &str = "antihate.io/keys";
 
 fn seen(node: &Node) -> NodeSeen {
     let status = node.status.clone().unwrap_or_default();
-    let address = status.addresses.iter().flatten().find(|a| a.type_ == "InternalIP").and_then(|a| a.address.parse().ok());
+    let address = status.addresses.iter().flatten().filter(|a| a.type_ == "InternalIP").find_map(|a| a.address.parse().ok());
     let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
     let schedulable = !node.spec.as_ref().and_then(|s| s.unschedulable).unwrap_or(false);
     let ranged = node.spec.as_ref().is_some_and(|s| s.pod_cidr.is_some());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What a host carries, as the guide's node pools divide the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -77,6 +77,35 @@ impl Between {
     }
 }
 
+/// Which families of addresses pods and services have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stack {
+    /// IPv4 alone.
+    #[default]
+    Ipv4,
+    /// IPv4 first, and IPv6 beside it.
+    Dual,
+}
+
+impl Stack {
+    /// The word in the settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stack::Ipv4 => "ipv4",
+            Stack::Dual => "dual",
+        }
+    }
+
+    /// Addresses of the pods of host number `index`, a range for each family.
+    pub fn pod_ranges(self, index: u8) -> Vec<String> {
+        match self {
+            Stack::Ipv4 => vec![pod_range(index)],
+            Stack::Dual => vec![pod_range(index), pod_range6(index)],
+        }
+    }
+}
+
 /// One host of the cluster, as all others know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
@@ -114,6 +143,9 @@ pub struct Place {
     /// How pods' packets travel to the other hosts.
     #[serde(default)]
     pub between: Between,
+    /// Which families of addresses pods and services have, on all hosts alike.
+    #[serde(default)]
+    pub stack: Stack,
     /// Every host of the cluster, this one too; empty for a host that is alone.
     #[serde(default)]
     pub hosts: Vec<Host>,
@@ -125,7 +157,7 @@ pub struct Place {
 impl Place {
     /// Of a host that is a cluster by itself.
     pub fn alone() -> Place {
-        Place { index: 0, control: true, pools: Pool::ALL.into(), datastore: Datastore::Kine, members: String::new(), between: Between::Encrypted, hosts: Vec::new(), gone: Vec::new() }
+        Place { index: 0, control: true, pools: Pool::ALL.into(), datastore: Datastore::Kine, members: String::new(), between: Between::Encrypted, stack: Stack::Ipv4, hosts: Vec::new(), gone: Vec::new() }
     }
 
     /// Other hosts belong to the cluster.
@@ -153,9 +185,14 @@ impl Place {
         self.controls().count() > 1
     }
 
-    /// Addresses of this host's pods.
-    pub fn pod_range(&self) -> String {
-        pod_range(self.index)
+    /// Addresses of this host's pods, a range for each family.
+    pub fn pod_ranges(&self) -> Vec<String> {
+        self.stack.pod_ranges(self.index)
+    }
+
+    /// This host's own IPv6 address in the cluster, where there are any.
+    pub fn address6(&self) -> Option<Ipv6Addr> {
+        (self.stack == Stack::Dual).then(|| host_address6(self.index))
     }
 }
 
@@ -165,8 +202,19 @@ pub fn pod_range(index: u8) -> String {
 }
 
 /// The same as network and prefix length.
-pub fn pod_network(index: u8) -> (Ipv4Addr, u8) {
-    (mesh_address(index), 24)
+pub fn pod_network(index: u8) -> (IpAddr, u8) {
+    (mesh_address(index).into(), 24)
+}
+
+/// IPv6 addresses of the pods of host number `index`, in a cluster that has both.
+pub fn pod_range6(index: u8) -> String {
+    format!("{}/64", host_address6(index))
+}
+
+/// The IPv6 address of host number `index`: the first of its pods' range, which no pod gets. The host needs no other one, and the
+/// other hosts reach it through the mesh.
+pub fn host_address6(index: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0xfd00, 0x42, 0, index.into(), 0, 0, 0, 0)
 }
 
 /// The address of host number `index` on the mesh: the first of its range, which no pod gets.
@@ -208,6 +256,10 @@ mod tests {
         assert_eq!((pod_range(0), pod_range(3)), ("10.42.0.0/24".into(), "10.42.3.0/24".into()));
         assert_eq!(pod_range(3), format!("{}/{}", pod_network(3).0, pod_network(3).1));
         assert_eq!(mesh_address(3), Ipv4Addr::new(10, 42, 3, 0));
+        assert_eq!(Stack::Ipv4.pod_ranges(3), ["10.42.3.0/24"]);
+        assert_eq!(Stack::Dual.pod_ranges(255), ["10.42.255.0/24", "fd00:42:0:ff::/64"]);
+        assert_eq!(Place::alone().address6(), None);
+        assert_eq!(Place { stack: Stack::Dual, ..Place::alone() }.address6().map(|ip| ip.to_string()).as_deref(), Some("fd00:42::"));
         assert!(Place::alone().is_home() && !Place::alone().is_joined() && !Place::alone().elects());
     }
 }

@@ -1,5 +1,6 @@
 //! Settings with the host's facts: all that rendering needs, and no secret.
 
+use super::place::Stack;
 use super::sizes::Sizes;
 use super::valid::Valid;
 use std::net::IpAddr;
@@ -47,13 +48,16 @@ pub struct Resolved {
     pub sizes: Sizes,
     /// The host on which the stack's data lie, where there are others; nothing while it is alone.
     pub home: Option<String>,
+    /// Which families of addresses pods and services have.
+    pub stack: Stack,
 }
 
 impl Resolved {
     /// Puts settings and facts together.
     pub fn new(settings: Valid, host: HostFacts) -> Resolved {
         let sizes = Sizes::of(host.cpu_millis, host.memory_bytes, host.disk_bytes);
-        Resolved { settings, host, sizes, home: None }
+        let stack = settings.network.stack.unwrap_or_default();
+        Resolved { settings, host, sizes, home: None, stack }
     }
 
     /// The node's name: as set, otherwise made from the host's name.

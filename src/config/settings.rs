@@ -1,7 +1,7 @@
 //! `settings.toml` as it is written: every field has a default, unknown fields are refused.
 
 use super::layout::Layout;
-use super::place::Between;
+use super::place::{Between, Stack};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use url::Url;
@@ -87,6 +87,9 @@ pub struct Network {
     /// Pods' packets between the hosts: `encrypted` (the default), or `open` for a network that nobody else can listen on. In the open
     /// mode whoever is on the network between the hosts can read and forge what pods say, posts too. Chosen before the first host joins.
     pub between: Option<Between>,
+    /// Addresses of pods and services: `ipv4` (the default), or `dual` for IPv4 and IPv6. Chosen before the first start. IPv6 addresses
+    /// are of the cluster alone (`fd00:42::/56`, `fd00:43::/112`); pods of several hosts reach each other by them in the encrypted mode only.
+    pub stack: Option<Stack>,
 }
 
 /// What is observed.

@@ -1,6 +1,7 @@
 //! Checked settings: what stands here can be rendered and run.
 
-use super::settings::{Settings, Storage};
+use super::place::{Between, Stack};
+use super::settings::{Network, Settings, Storage};
 use crate::status::Problem;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -65,6 +66,7 @@ impl Valid {
             check_folder(folder)?;
         }
         check_encryption(&settings.storage)?;
+        check_network(&settings.network)?;
         check_range("CFG-106", "retention_days", settings.retention_days, 1, 3650)?;
         check_range("CFG-106", "sources.poll_seconds", settings.sources.poll_seconds, 1, 86_400)?;
         check_range("CFG-106", "analyzer.batch_size", settings.analyzer.batch_size, 1, 1024)?;
@@ -143,6 +145,14 @@ fn check_encryption(storage: &Storage) -> Result<(), Problem> {
         (_, false, Some(gib)) => check_range("CFG-112", "storage.encrypt_gib", gib, 8, 1 << 20),
         _ => Ok(()),
     }
+}
+
+/// What carries packets in the open mode knows IPv4 only.
+fn check_network(network: &Network) -> Result<(), Problem> {
+    if network.stack == Some(Stack::Dual) && network.between == Some(Between::Open) {
+        return Err(Problem::new("CFG-113", "network.stack = \"dual\" and network.between = \"open\" do not go together", "IPv6 packets of pods travel between the hosts through the encrypted mesh only", "Remove one of the two lines."));
+    }
+    Ok(())
 }
 
 fn check_range(code: &str, field: &str, value: u32, low: u32, high: u32) -> Result<(), Problem> {

@@ -13,6 +13,7 @@ pub mod flannel;
 pub mod gpu;
 pub mod guard;
 pub mod heal;
+mod host6;
 pub mod images;
 pub mod joining;
 pub mod k3s;

@@ -1,8 +1,10 @@
 //! This host's place in its cluster, on disk: without the file it is alone.
 
-use crate::config::Place;
-use crate::config::place::Between;
+use super::distribution::Distribution;
+use super::heal;
 use crate::config::layout::Layout;
+use crate::config::place::{Between, Stack};
+use crate::config::{Network, Place};
 use crate::files;
 use crate::status::Problem;
 use std::path::PathBuf;
@@ -22,16 +24,43 @@ pub fn load(layout: &Layout) -> Result<Place, Problem> {
     }
 }
 
-/// Reads it, with the way between the hosts that the settings ask for, and keeps that: it holds for every host that joins.
-pub fn chosen(layout: &Layout, wanted: Option<Between>) -> Result<Place, Problem> {
+/// Reads it, with the way between the hosts and the families of addresses that the settings ask for, and keeps those: they hold for
+/// every host that joins.
+pub fn chosen(layout: &Layout, wanted: &Network, distribution: &Distribution) -> Result<Place, Problem> {
     let now = load(layout)?;
-    let between = between(&now, wanted)?;
-    if between == now.between {
+    let begun = heal::database(layout).exists() || layout.etcd().join("member").exists();
+    let (between, stack) = (between(&now, wanted.between)?, stack(&now, wanted.stack, begun)?);
+    if stack == Stack::Dual {
+        can_be_dual(between, distribution)?;
+    }
+    if between == now.between && stack == now.stack {
         return Ok(now);
     }
-    let now = Place { between, ..now };
+    let now = Place { between, stack, ..now };
     save(layout, &now)?;
     Ok(now)
+}
+
+/// Decides the families of addresses. Pods, nodes and services keep the addresses that they were made with, so that it is settled once
+/// the cluster has begun.
+fn stack(now: &Place, wanted: Option<Stack>, begun: bool) -> Result<Stack, Problem> {
+    let wanted = wanted.unwrap_or(now.stack);
+    if wanted != now.stack && (begun || now.is_joined()) {
+        let cause = format!("its cluster has begun with {}, on every host alike", now.stack.as_str());
+        let next = format!("Write `stack = \"{}\"` in settings.toml, or remove the line. For the other one the cluster has to begin anew: `antihate reset`, which takes the posts along.", now.stack.as_str());
+        return Err(Problem::new("PLC-105", format!("network.stack = \"{}\" does not fit this node", wanted.as_str()), cause, next));
+    }
+    Ok(wanted)
+}
+
+/// Refuses IPv6 where nothing would carry it.
+fn can_be_dual(between: Between, distribution: &Distribution) -> Result<(), Problem> {
+    let cause = match (between, distribution) {
+        (Between::Open, _) => "in the open mode packets of pods travel between the hosts as IPv4 only",
+        (_, Distribution::K3s(_)) => "it is for the embedded Kubernetes, and this node runs k3s",
+        _ => return Ok(()),
+    };
+    Err(Problem::new("PLC-106", "network.stack = \"dual\" cannot be kept", cause, "Remove what asks for it (`between = \"open\"`, k3s), or begin anew with `stack = \"ipv4\"`."))
 }
 
 /// Decides it. All hosts of a cluster have to do the same, so that it is settled once another one belongs to it.
@@ -69,19 +98,43 @@ mod tests {
     use super::*;
     use crate::config::place::Host;
 
+    fn host(name: &str, index: u8) -> Host {
+        Host { name: name.into(), index, address: [192, 0, 2, index].into(), pools: [].into(), control: true, mesh_key: String::new(), version: String::new() }
+    }
+
     #[test]
     fn the_way_between_hosts_is_chosen_while_the_host_is_alone_and_refused_after_that() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
-        assert_eq!(chosen(&layout, None).unwrap(), Place::alone());
-        assert_eq!(chosen(&layout, Some(Between::Open)).unwrap().between, Between::Open);
-        assert_eq!(chosen(&layout, None).unwrap().between, Between::Open, "it is kept for those who join");
-        let host = |name: &str, index: u8| Host { name: name.into(), index, address: [192, 0, 2, index].into(), pools: [].into(), control: true, mesh_key: String::new(), version: String::new() };
+        let chosen = |between: Option<Between>| chosen(&layout, &Network { between, stack: None }, &Distribution::Embedded);
+        assert_eq!(chosen(None).unwrap(), Place::alone());
+        assert_eq!(chosen(Some(Between::Open)).unwrap().between, Between::Open);
+        assert_eq!(chosen(None).unwrap().between, Between::Open, "it is kept for those who join");
         save(&layout, &Place { between: Between::Open, hosts: vec![host("a", 0), host("b", 1)], ..Place::alone() }).unwrap();
-        assert_eq!(chosen(&layout, Some(Between::Encrypted)).unwrap_err().code, "PLC-104");
-        assert_eq!(chosen(&layout, Some(Between::Open)).unwrap().between, Between::Open);
+        assert_eq!(chosen(Some(Between::Encrypted)).unwrap_err().code, "PLC-104");
+        assert_eq!(chosen(Some(Between::Open)).unwrap().between, Between::Open);
         save(&layout, &Place { between: Between::Open, hosts: vec![host("a", 0)], ..Place::alone() }).unwrap();
-        assert_eq!(chosen(&layout, Some(Between::Encrypted)).unwrap().between, Between::Encrypted, "all others have left");
+        assert_eq!(chosen(Some(Between::Encrypted)).unwrap().between, Between::Encrypted, "all others have left");
+    }
+
+    #[test]
+    fn the_families_of_addresses_are_chosen_before_the_first_start_and_refused_after_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let chosen = |stack: Option<Stack>| chosen(&layout, &Network { stack, between: None }, &Distribution::Embedded);
+        assert_eq!(chosen(Some(Stack::Dual)).unwrap().stack, Stack::Dual);
+        assert_eq!(chosen(Some(Stack::Ipv4)).unwrap().stack, Stack::Ipv4, "nothing has begun");
+        assert_eq!(chosen(Some(Stack::Dual)).unwrap().stack, Stack::Dual);
+        let database = heal::database(&layout);
+        std::fs::create_dir_all(database.parent().unwrap()).unwrap();
+        std::fs::write(database, "").unwrap();
+        assert_eq!(chosen(None).unwrap().stack, Stack::Dual, "it is kept");
+        assert_eq!(chosen(Some(Stack::Ipv4)).unwrap_err().code, "PLC-105");
+        assert_eq!(chosen(Some(Stack::Dual)).unwrap().address6(), Some("fd00:42::".parse().unwrap()));
+        let open = Network { between: Some(Between::Open), stack: None };
+        assert_eq!(super::chosen(&layout, &open, &Distribution::Embedded).unwrap_err().code, "PLC-106");
+        let joined = Place { index: 1, hosts: vec![host("a", 0), host("b", 1)], ..Place::alone() };
+        assert_eq!(stack(&joined, Some(Stack::Dual), false).unwrap_err().code, "PLC-105", "the cluster that it joined has IPv4");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Makes the host ready: folders, what a killed predecessor left, control groups, kernel settings, rendered configuration.
 
-use super::k3s;
+use super::{host6, k3s};
 use super::settings::{OLD_BRIDGE, SERVICE_CIDR, Settings, service_network};
 use super::{flannel, stop, storage};
 use crate::config::layout::Layout;
@@ -68,7 +68,8 @@ pub fn control_groups(s: &Settings) -> Result<(), Problem> {
 
 /// Kernel settings of this network namespace: pods are routed, and what runs on the host itself (the API server that calls a
 /// webhook) reaches services also where no default route leads: without any route the packet would never meet kube-proxy's rules.
-pub fn kernel() -> Result<(), Problem> {
+/// Where the cluster has IPv6, the same for that.
+pub fn kernel(s: &Settings) -> Result<(), Problem> {
     let forward = Path::new("/proc/sys/net/ipv4/ip_forward");
     // Where the host around us has switched it on, the file may be read-only.
     if std::fs::read_to_string(forward).map_or(true, |is| is.trim() != "1") {
@@ -76,7 +77,8 @@ pub fn kernel() -> Result<(), Problem> {
     }
     let (network, length) = service_network();
     netlink::route_to_loopback(network, length)
-        .map_err(|e| Problem::new("PRE-107", format!("no route for {SERVICE_CIDR} can be made"), e.to_string(), "see that the link `lo` is up, then start again"))
+        .map_err(|e| Problem::new("PRE-107", format!("no route for {SERVICE_CIDR} can be made"), e.to_string(), "see that the link `lo` is up, then start again"))?;
+    s.place.address6().map_or(Ok(()), host6::make)
 }
 
 /// Ways of flannel that lead to nobody any more: this host is alone again.

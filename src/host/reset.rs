@@ -5,7 +5,7 @@ use super::distribution::Distribution;
 use super::policy::claims::RESULTS;
 use super::render::node::NETWORK;
 use super::settings::{OLD_BRIDGE, SERVICE_CIDR, service_network};
-use super::{stop, storage};
+use super::{host6, place, stop, storage};
 use crate::config::layout::Layout;
 use crate::device::plugin;
 use crate::process::cgroup::{self, Cgroup};
@@ -72,6 +72,9 @@ fn network(layout: &Layout) -> Result<(), Problem> {
     let (services, length) = service_network();
     netlink::remove_route_to_loopback(services, length)
         .map_err(|e| Problem::new("RST-108", format!("the route for {SERVICE_CIDR} stays"), e.to_string(), "remove it with `ip route delete`, then reset again"))?;
+    if let Some(own) = place::load(layout).ok().and_then(|place| place.address6()) {
+        host6::remove(own)?;
+    }
     netlink::remove_bridge(OLD_BRIDGE).map_err(|e| Problem::new("RST-104", format!("the link {OLD_BRIDGE} stays"), e.to_string(), "remove it with `ip link delete`, then reset again"))
 }
 

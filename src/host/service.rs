@@ -155,7 +155,7 @@ async fn start_hosts(beside: &mut Tasks, node: &Node, kubernetes: String) -> Res
     }
     let listener = bind("the door for joining hosts", ([0, 0, 0, 0], join::PORT).into()).await?;
     let keeper = Arc::new(HostKeeper { settings: s.clone(), hosts: node.hosts.clone() });
-    let door = Door { pki: s.layout.pki(), kubeconfig: s.layout.admin_kubeconfig(), api: (SERVICE_IP, API_PORT), kubernetes, between: s.place.between, keeper };
+    let door = Door { pki: s.layout.pki(), kubeconfig: s.layout.admin_kubeconfig(), api: (SERVICE_IP, API_PORT), kubernetes, between: s.place.between, stack: s.place.stack, keeper };
     beside.start("join-door", async move {
         tokio::select! { () = door.serve(listener) => {}, () = until.cancelled() => {} }
         Ok(())

@@ -1,11 +1,12 @@
 //! What one node is made of, resolved: everything that its rendered configuration depends on.
 
 use crate::config::Place;
+use crate::config::place::Stack;
 use super::distribution::Distribution;
 use crate::config::layout::Layout;
-pub use crate::manifests::network::{DNS_IP, POD_CIDR, SERVICE_CIDR};
+pub use crate::manifests::network::{DNS_IP, POD_CIDR, POD_CIDR6, SERVICE_CIDR, SERVICE_CIDR6};
 use super::storage::luks::Wish;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 /// Version of the control-group hierarchy that the host mounts.
@@ -74,7 +75,44 @@ pub fn service_network() -> (Ipv4Addr, u8) {
     (network.parse().expect("an address"), length.parse().expect("a length"))
 }
 
+/// The services' IPv6 addresses.
+pub fn service_network6() -> (Ipv6Addr, u8) {
+    network6(SERVICE_CIDR6)
+}
+
+/// All pods' IPv6 addresses.
+pub fn pod_network6() -> (Ipv6Addr, u8) {
+    network6(POD_CIDR6)
+}
+
+fn network6(block: &str) -> (Ipv6Addr, u8) {
+    let (network, length) = block.split_once('/').expect("a network");
+    (network.parse().expect("an address"), length.parse().expect("a length"))
+}
+
 impl Settings {
+    /// Addresses of all pods, a block for each family, as the components read lists.
+    pub fn pod_cidrs(&self) -> String {
+        self.blocks(POD_CIDR, POD_CIDR6)
+    }
+
+    /// Addresses of all services.
+    pub fn service_cidrs(&self) -> String {
+        self.blocks(SERVICE_CIDR, SERVICE_CIDR6)
+    }
+
+    fn blocks(&self, v4: &str, v6: &str) -> String {
+        match self.place.stack {
+            Stack::Ipv4 => v4.into(),
+            Stack::Dual => format!("{v4},{v6}"),
+        }
+    }
+
+    /// Addresses of the node, the one on its link first.
+    pub fn node_ips(&self) -> String {
+        self.place.address6().map_or_else(|| self.node_ip.to_string(), |own| format!("{},{own}", self.node_ip))
+    }
+
     /// Credentials with which the host process asks the API server: a control plane's owner, or a joined host.
     pub fn kubeconfig(&self) -> PathBuf {
         if self.place.control { self.layout.admin_kubeconfig() } else { self.layout.host_kubeconfig() }
@@ -104,6 +142,8 @@ mod tests {
     #[test]
     fn the_api_servers_service_has_the_address_that_the_stack_expects() {
         assert_eq!(SERVICE_IP.to_string(), crate::manifests::network::API_IP);
+        let own = crate::config::place::host_address6(255);
+        assert!(POD_CIDR6.parse::<crate::policy::Net>().is_ok_and(|net| net.contains(own.into())) && service_network6().1 == 112 && pod_network6().1 == 56);
         assert!(crate::config::place::pod_range(7).starts_with("10.42.") && POD_CIDR == "10.42.0.0/16");
     }
 }

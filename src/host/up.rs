@@ -205,7 +205,7 @@ impl Node {
             let ended = prepare::leftovers(&s.layout)?;
             let healed = heal::at_start(&s.layout)?;
             prepare::control_groups(s)?;
-            prepare::kernel()?;
+            prepare::kernel(s)?;
             prepare::old_network(&s.layout)?;
             prepare::old_ways(s)?;
             prepare::configuration(s)?;

@@ -4,7 +4,7 @@ use super::protocol::{Facts, JoinAnswer, JoinRequest, LABEL, MAX_BODY, MemberAns
 use super::{code, decide, problem, registry};
 use crate::cluster::Cluster;
 use crate::config::Place;
-use crate::config::place::{Between, Datastore, Host};
+use crate::config::place::{Between, Datastore, Host, Stack};
 use crate::pki::cluster::{ClusterNames, HOST, PkiError, group_of};
 use crate::pki::enroll::tls_server::{Acceptor, Caller};
 use crate::pki::rotation::{self, Phase};
@@ -63,6 +63,8 @@ pub struct Door {
     pub kubernetes: String,
     /// How pods' packets travel between the hosts.
     pub between: Between,
+    /// Which families of addresses pods and services have.
+    pub stack: Stack,
     /// The host.
     pub keeper: Arc<dyn Keeper>,
 }
@@ -131,7 +133,7 @@ impl Door {
         let files = if host.control { joined::shared(&self.pki) } else { joined::issue(&self.pki, &self.names(&host), time::OffsetDateTime::now_utc()) };
         let gone = registry::removed(&cluster).await?.into_iter().map(|r| r.id).collect();
         let datastore = if host.control { Datastore::Etcd } else { Datastore::Kine };
-        Ok(JoinAnswer { place: Place { index: host.index, control: host.control, pools: host.pools, datastore, members, between: self.between, hosts, gone }, files: files.map_err(|e| pki(&e))? })
+        Ok(JoinAnswer { place: Place { index: host.index, control: host.control, pools: host.pools, datastore, members, between: self.between, stack: self.stack, hosts, gone }, files: files.map_err(|e| pki(&e))? })
     }
 
     async fn renew(&self, request: RenewRequest, peer: &Peer) -> Result<RenewAnswer, Problem> {

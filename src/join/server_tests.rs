@@ -68,7 +68,7 @@ async fn site() -> Site {
     keys::ensure(pki.path(), &names, time::OffsetDateTime::now_utc()).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let std::net::SocketAddr::V4(address) = listener.local_addr().unwrap() else { unreachable!() };
-    let door = Door { pki: pki.path().into(), kubeconfig: server.dir.path().join("kubeconfig"), api: ([10, 43, 0, 1].into(), 6443), kubernetes: KUBERNETES.into(), between: crate::config::place::Between::Open, keeper: Arc::new(First) };
+    let door = Door { pki: pki.path().into(), kubeconfig: server.dir.path().join("kubeconfig"), api: ([10, 43, 0, 1].into(), 6443), kubernetes: KUBERNETES.into(), between: crate::config::place::Between::Open, stack: crate::config::place::Stack::Ipv4, keeper: Arc::new(First) };
     #[allow(clippy::disallowed_methods)]
     let serving = tokio::task::spawn(door.serve(listener));
     Site { _server: server, cluster, pki, address, serving }

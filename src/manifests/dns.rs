@@ -3,6 +3,7 @@
 use super::common::{Workload, config_map, http, object};
 use super::{images, network};
 use crate::config::Resolved;
+use crate::config::place::Stack;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
@@ -38,11 +39,12 @@ pub fn objects(resolved: &Resolved) -> Vec<Value> {
     pod["priorityClassName"] = "system-cluster-critical".into();
     let ports = pod["containers"][0]["ports"].as_array_mut().expect("a list");
     ports.extend([("dns", "UDP"), ("dns-tcp", "TCP")].map(|(name, protocol)| json!({"name": name, "containerPort": PORT, "protocol": protocol})));
-    vec![service(), config, deployment]
+    vec![service(resolved.stack), config, deployment]
 }
 
-fn service() -> Value {
-    let spec = json!({
+/// Where the cluster has both families of addresses, it answers at one of each.
+fn service(stack: Stack) -> Value {
+    let mut spec = json!({
         "type": "ClusterIP",
         "clusterIP": network::DNS_IP,
         "selector": {"app": "coredns"},
@@ -52,6 +54,9 @@ fn service() -> Value {
             {"name": "metrics", "port": 9153, "protocol": "TCP", "targetPort": 9153},
         ],
     });
+    if stack == Stack::Dual {
+        spec["ipFamilyPolicy"] = "PreferDualStack".into();
+    }
     object("v1", "Service", Some(NAMESPACE), "kube-dns", &[("k8s-app", "kube-dns")], json!({ "spec": spec }))
 }
 
@@ -85,6 +90,12 @@ mod tests {
             assert!(first.contains("kubernetes") && !first.contains("NXDOMAIN"), "{text}");
             assert!(rest.starts_with(".:") && rest.contains("NXDOMAIN"), "{text}");
         }
+    }
+
+    #[test]
+    fn it_answers_at_an_address_of_each_family_where_there_are_two() {
+        assert_eq!(service(Stack::Ipv4)["spec"].get("ipFamilyPolicy"), None);
+        assert_eq!(service(Stack::Dual)["spec"]["ipFamilyPolicy"], "PreferDualStack");
     }
 
     #[test]

@@ -3,6 +3,9 @@
 /// Addresses of pods.
 pub const POD_CIDR: &str = "10.42.0.0/16";
 
+/// IPv6 addresses of pods, in a cluster that has both.
+pub const POD_CIDR6: &str = "fd00:42::/56";
+
 /// Whether this is an address of a pod, or of a host on the mesh between hosts.
 pub fn is_pod(address: std::net::Ipv4Addr) -> bool {
     address.octets()[..2] == [10, 42]
@@ -10,6 +13,8 @@ pub fn is_pod(address: std::net::Ipv4Addr) -> bool {
 
 /// Addresses of services.
 pub const SERVICE_CIDR: &str = "10.43.0.0/16";
+/// IPv6 addresses of services, in a cluster that has both.
+pub const SERVICE_CIDR6: &str = "fd00:43::/112";
 /// The API server's service: the first address.
 pub const API_IP: &str = "10.43.0.1";
 /// Cluster DNS.

@@ -13,7 +13,7 @@ const API: &str = "networking.k8s.io/v1";
 /// Port of the API server itself, behind its service.
 const API_SERVER: u16 = 6443;
 /// Addresses of a link only: no site is there, but many a cloud's store of credentials.
-const LINK_LOCAL: &str = "169.254.0.0/16";
+const LINK_LOCAL: [&str; 2] = ["169.254.0.0/16", "fe80::/10"];
 
 /// A way that connections take: from all pods of some namespaces to some pods of another.
 struct Link {
@@ -121,6 +121,7 @@ fn ports(all: &[(&str, u16)]) -> Vec<Value> {
 
 /// Addresses outside the cluster.
 fn outside() -> Value {
-    let inside = [network::POD_CIDR, network::SERVICE_CIDR, LINK_LOCAL];
-    json!([{"ipBlock": {"cidr": "0.0.0.0/0", "except": inside}}, {"ipBlock": {"cidr": "::/0"}}])
+    let inside = [network::POD_CIDR, network::SERVICE_CIDR, LINK_LOCAL[0]];
+    let inside6 = [network::POD_CIDR6, network::SERVICE_CIDR6, LINK_LOCAL[1]];
+    json!([{"ipBlock": {"cidr": "0.0.0.0/0", "except": inside}}, {"ipBlock": {"cidr": "::/0", "except": inside6}}])
 }

@@ -47,7 +47,10 @@ impl Cluster {
         let (from, to) = (self.pod_at(packet.from), self.pod_at(packet.to));
         let here = |pod: Option<&Pod>| pod.is_some_and(|p| p.spec.as_ref().unwrap().node_name.as_deref() == Some(node));
         // Another host of the cluster, by the first address of its range.
-        let is_host = matches!(packet.from, IpAddr::V4(v4) if v4.octets()[..2] == [10, 42] && v4.octets()[3] == 0);
+        let is_host = match packet.from {
+            IpAddr::V4(v4) => v4.octets()[..2] == [10, 42] && v4.octets()[3] == 0,
+            IpAddr::V6(v6) => matches!(v6.segments(), [0xfd00, 0x42, 0, 0..=255, 0, 0, 0, 0]),
+        };
         if is_host && !ranges.iter().any(|n| n.contains(packet.from)) {
             return true;
         }

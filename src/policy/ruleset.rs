@@ -7,14 +7,21 @@ use super::allowed::Allowed;
 use super::net::Net;
 use super::world::Protocol;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A host of the cluster has the first address of its pods' range: 10.42.N.0, which no pod gets.
 pub(super) const HOST: Ipv4Addr = Ipv4Addr::new(10, 42, 0, 0);
 pub(super) const HOST_MASK: Ipv4Addr = Ipv4Addr::new(255, 255, 0, 255);
 
+/// The same for IPv6: fd00:42:0:N::, N of eight bits.
+pub(super) const HOST6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0);
+pub(super) const HOST6_MASK: Ipv6Addr = Ipv6Addr::new(0xffff, 0xffff, 0xffff, 0xff00, 0xffff, 0xffff, 0xffff, 0xffff);
+
 fn is_host(ip: IpAddr) -> bool {
-    matches!(ip, IpAddr::V4(v4) if v4 & HOST_MASK == HOST)
+    match ip {
+        IpAddr::V4(v4) => v4 & HOST_MASK == HOST,
+        IpAddr::V6(v6) => v6 & HOST6_MASK == HOST6,
+    }
 }
 
 /// What happens to the packets of an address.

@@ -1,7 +1,7 @@
 //! How packets of other hosts come, and the rules that follow: who may speak for whom, and who is seen as whom.
 
 use super::net::Net;
-use super::ruleset::{HOST, HOST_MASK};
+use super::ruleset::{HOST, HOST6, HOST6_MASK, HOST_MASK};
 use std::net::Ipv4Addr;
 
 /// How packets of other hosts come, and what pods of the cluster are known by.
@@ -80,6 +80,9 @@ impl Ways {
             }
         }
         all.push("iifname \"veth*\" meta nfproto ipv4 fib saddr . iif oif missing drop".into());
+        // Neighbours are looked for under the address of a link, or none; such packets are not routed. In a cluster of IPv4 alone no
+        // other IPv6 address leads to a pod's link, so that none may come by it.
+        all.push("iifname \"veth*\" ip6 saddr != { ::, fe80::/10 } fib saddr . iif oif missing drop".into());
         all.push("iifname \"veth*\" accept".into());
         if let Carrier::Open { uplink, hosts, .. } = &self.between {
             let pods = set(hosts.iter().map(|h| h.pods));
@@ -103,7 +106,9 @@ impl Ways {
     /// Another host itself, as its own pods' host: by the first address of that host's range, or by its own.
     pub(super) fn onward(&self) -> Vec<String> {
         let by = |link: &str| format!("iifname \"{link}\" ip saddr & {HOST_MASK} == {HOST} accept");
+        let by6 = |link: &str| format!("iifname \"{link}\" ip6 saddr & {HOST6_MASK} == {HOST6} accept");
         match &self.between {
+            Carrier::Mesh { link } if self.cluster.iter().any(Net::is_v6) => vec![by(link), by6(link)],
             Carrier::Mesh { link } => vec![by(link)],
             Carrier::Open { hosts, .. } if hosts.is_empty() => Vec::new(),
             Carrier::Open { link, hosts, .. } => vec![by(link), format!("ip saddr {} accept", addresses(hosts))],

@@ -14,8 +14,10 @@ pub(super) const NODE: &str = "here";
 /// Its pods' addresses.
 pub(super) const RANGES: [&str; 2] = ["10.42.0.0/24", "fd00:42::/64"];
 
-const BLOCKS: [&str; 9] =
-    ["0.0.0.0/0", "::/0", "10.42.0.0/16", "10.42.0.0/29", "10.42.0.4/32", "192.0.2.0/24", "192.0.2.128/25", "fd00:42::/64", "fd00:42::4/126"];
+const BLOCKS: [&str; 12] = [
+    "0.0.0.0/0", "10.42.0.0/16", "10.42.0.0/29", "10.42.0.4/32", "192.0.2.0/24", "192.0.2.128/25",
+    "::/0", "fd00:42::/56", "fd00:42::/64", "fd00:42::4/126", "fd00:42::4/128", "2001:db8::/33",
+];
 
 fn labels(rng: &mut StdRng) -> Value {
     let mut all = json!({});
@@ -116,7 +118,7 @@ fn pod(rng: &mut StdRng, n: usize) -> Value {
     let third = u8::from(!here);
     let mut ips = vec![json!({"ip": format!("10.42.{third}.{}", n + 2)})];
     if rng.gen_bool(0.5) {
-        let net = if here { "fd00:42:" } else { "fd00:43:" };
+        let net = if here { "fd00:42:" } else { "fd00:42:0:1:" };
         ips.push(json!({"ip": format!("{net}:{:x}", n + 2)}));
     }
     if rng.gen_bool(0.1) {
@@ -154,7 +156,9 @@ pub(super) fn cluster(seed: u64) -> Cluster {
 /// Every pair of addresses that means anything there, on ports at and beside the borders of the rules.
 pub(super) fn packets(cluster: &Cluster) -> Vec<Packet> {
     let told = cluster.pods.iter().flat_map(|p| p.status.iter().flat_map(|s| s.pod_ips.iter().flatten())).map(|i| i.ip.as_str());
-    let beside = ["10.42.0.77", "10.42.9.9", "10.42.9.0", "10.42.0.0", "192.0.2.1", "192.0.2.200", "fd00:42::77", "2001:db8::1"];
+    let beside4 = ["10.42.0.77", "10.42.9.9", "10.42.9.0", "10.42.0.0", "192.0.2.1", "192.0.2.200"];
+    let beside6 = ["fd00:42::77", "fd00:42:0:9::9", "fd00:42:0:9::", "fd00:42::", "2001:db8::1", "2001:db8:8000::1"];
+    let beside = beside4.into_iter().chain(beside6);
     let all: Vec<IpAddr> = told.chain(beside).map(|ip| ip.parse().expect("an address")).collect();
     let mut ports = vec![None];
     for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {

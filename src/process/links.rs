@@ -5,9 +5,10 @@ use futures::{StreamExt, TryStreamExt};
 use nix::errno::Errno;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope};
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType};
 use rtnetlink::{AddressMessageBuilder, Handle, LinkUnspec, LinkWireguard, RouteMessageBuilder};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Why the kernel did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -63,13 +64,13 @@ pub struct Link {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// Network and prefix length.
-    pub to: (Ipv4Addr, u8),
+    pub to: (IpAddr, u8),
     /// Number of the link.
     pub link: u32,
     /// The next host, where the network is not on the link itself.
-    pub gateway: Option<Ipv4Addr>,
+    pub gateway: Option<IpAddr>,
     /// The address that this host's own packets get.
-    pub source: Option<Ipv4Addr>,
+    pub source: Option<IpAddr>,
 }
 
 /// A way to ask the kernel.
@@ -162,11 +163,40 @@ impl Links {
         unless(&[Errno::EADDRNOTAVAIL], gone.map_err(failed(format!("take the address {ip}/{length} from a link"))))
     }
 
-    /// The ways of the main table that a program set.
+    /// Gives a link an IPv6 address that is its own alone.
+    pub async fn add_address6(&self, link: u32, ip: Ipv6Addr) -> Result<(), LinkError> {
+        let made = self.0.address().add(link, ip.into(), 128).execute().await;
+        unless(&[Errno::EEXIST], made.map_err(failed(format!("give a link the address {ip}"))))
+    }
+
+    /// Takes such an address from a link.
+    pub async fn remove_address6(&self, link: u32, ip: Ipv6Addr) -> Result<(), LinkError> {
+        let address = AddressMessageBuilder::<Ipv6Addr>::new().index(link).address(ip, 128).build();
+        let gone = self.0.address().del(address).execute().await;
+        unless(&GONE6, gone.map_err(failed(format!("take the address {ip} from a link"))))
+    }
+
+    /// Takes a whole network as this host's own, on the link `lo`. What goes there is seen by the packet filter, which may send it on;
+    /// what it does not send on ends here. (A plain route to `lo`, which does this for IPv4, means "unreachable" for IPv6.)
+    pub async fn own(&self, lo: u32, network: (Ipv6Addr, u8)) -> Result<(), LinkError> {
+        let made = self.0.route().add(local(lo, network)).execute().await;
+        unless(&[Errno::EEXIST], made.map_err(failed(format!("take {}/{} as its own", network.0, network.1))))
+    }
+
+    /// Gives such a network up.
+    pub async fn disown(&self, lo: u32, network: (Ipv6Addr, u8)) -> Result<(), LinkError> {
+        let gone = self.0.route().del(local(lo, network)).execute().await;
+        unless(&GONE6, gone.map_err(failed(format!("give {}/{} up", network.0, network.1))))
+    }
+
+    /// The ways of the main table that a program set, of both families.
     pub async fn routes(&self) -> Result<Vec<Route>, LinkError> {
-        let all = self.0.route().get(RouteMessageBuilder::<Ipv4Addr>::new().build()).execute();
-        let all: Vec<RouteMessage> = all.try_collect().await.map_err(failed("list routes"))?;
-        Ok(all.iter().filter_map(route).collect())
+        let mut found = Vec::new();
+        for question in [RouteMessageBuilder::<Ipv4Addr>::new().build(), RouteMessageBuilder::<Ipv6Addr>::new().build()] {
+            let all: Vec<RouteMessage> = self.0.route().get(question).execute().try_collect().await.map_err(failed("list routes"))?;
+            found.extend(all.iter().filter_map(route));
+        }
+        Ok(found)
     }
 
     /// Sets a way, in the place of another one to the same network.
@@ -184,6 +214,9 @@ impl Links {
         unless(&[Errno::ESRCH], gone.map_err(failed(format!("remove the route to {}/{}", old.to.0, old.to.1))))
     }
 }
+
+/// What a kernel without IPv6 says, and one with it, of what is not there.
+const GONE6: [Errno; 4] = [Errno::ESRCH, Errno::EADDRNOTAVAIL, Errno::EAFNOSUPPORT, Errno::EOPNOTSUPP];
 
 fn link(message: &LinkMessage) -> Link {
     let mut found = Link { index: message.header.index, kind: Kind::Other, mtu: 0, up: message.header.flags.contains(LinkFlags::Up) };
@@ -204,30 +237,55 @@ fn route(message: &RouteMessage) -> Option<Route> {
     if h.table != RouteHeader::RT_TABLE_MAIN || h.protocol == RouteProtocol::Kernel {
         return None;
     }
-    let mut found = Route { to: (Ipv4Addr::UNSPECIFIED, h.destination_prefix_length), link: 0, gateway: None, source: None };
+    let everything = if h.address_family == AddressFamily::Inet6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let mut found = Route { to: (everything, h.destination_prefix_length), link: 0, gateway: None, source: None };
     for attribute in &message.attributes {
         match attribute {
-            RouteAttribute::Destination(RouteAddress::Inet(ip)) => found.to.0 = *ip,
+            RouteAttribute::Destination(to) => found.to.0 = address(to).unwrap_or(everything),
             RouteAttribute::Oif(link) => found.link = *link,
-            RouteAttribute::Gateway(RouteAddress::Inet(ip)) => found.gateway = Some(*ip),
-            RouteAttribute::PrefSource(RouteAddress::Inet(ip)) => found.source = Some(*ip),
+            RouteAttribute::Gateway(by) => found.gateway = address(by),
+            RouteAttribute::PrefSource(from) => found.source = address(from),
             _ => {}
         }
     }
     Some(found)
 }
 
+fn address(of_route: &RouteAddress) -> Option<IpAddr> {
+    match of_route {
+        RouteAddress::Inet(ip) => Some((*ip).into()),
+        RouteAddress::Inet6(ip) => Some((*ip).into()),
+        _ => None,
+    }
+}
+
+fn of_route(ip: IpAddr) -> RouteAddress {
+    match ip {
+        IpAddr::V4(ip) => RouteAddress::Inet(ip),
+        IpAddr::V6(ip) => RouteAddress::Inet6(ip),
+    }
+}
+
 fn message(route: &Route) -> RouteMessage {
-    let mut m = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(route.to.0, route.to.1).output_interface(route.link);
-    if let Some(gateway) = route.gateway {
-        m = m.gateway(gateway);
-    } else {
-        m = m.scope(RouteScope::Link);
+    let mut m = match route.to {
+        (IpAddr::V4(to), length) => RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(to, length).output_interface(route.link).build(),
+        (IpAddr::V6(to), length) => RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(to, length).output_interface(route.link).build(),
+    };
+    // IPv6 knows no such difference.
+    if route.gateway.is_none() && route.to.0.is_ipv4() {
+        m.header.scope = RouteScope::Link;
     }
-    if let Some(source) = route.source {
-        m = m.pref_source(source);
-    }
-    m.build()
+    m.attributes.extend(route.gateway.map(|by| RouteAttribute::Gateway(of_route(by))));
+    m.attributes.extend(route.source.map(|from| RouteAttribute::PrefSource(of_route(from))));
+    m
+}
+
+/// The table of what is this host's own (linux/rtnetlink.h).
+const LOCAL: u32 = 255;
+
+fn local(lo: u32, (network, length): (Ipv6Addr, u8)) -> RouteMessage {
+    let named = RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(network, length).output_interface(lo);
+    named.kind(RouteType::Local).table_id(LOCAL).build()
 }
 
 /// Does asynchronous `work` from code that blocks, on a thread of its own.

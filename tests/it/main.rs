@@ -6,6 +6,7 @@ mod support;
 
 mod bundle;
 mod cluster;
+mod dual;
 mod enrollment;
 mod file;
 mod flow;

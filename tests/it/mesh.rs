@@ -5,7 +5,7 @@ use crate::support::testhost::{Switch, TestHost};
 use crate::support::{needs_the_file, until};
 use antihate::config::Place;
 use antihate::config::layout::Layout;
-use antihate::config::place::{mesh_address, pod_range};
+use antihate::config::place::{Stack, host_address6, mesh_address, pod_range};
 use antihate::host::mesh::{self, Member};
 use antihate::host::settings::{CgroupVersion, Settings};
 use antihate::policy::{self, Carrier, Ways};
@@ -13,7 +13,7 @@ use antihate::process::supervisor::{Spec, Supervised};
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -125,7 +125,7 @@ impl End {
             node: format!("leaf-{index}"),
             node_ip: host.address.parse().expect("an address"),
             node_ip_given: true,
-            place: Place { index, ..Place::alone() },
+            place: Place { index, stack: Stack::Dual, ..Place::alone() },
             cgroups: CgroupVersion::V1,
             restrict_oom: true,
             kernel_protected: false,
@@ -138,6 +138,7 @@ impl End {
         std::fs::create_dir_all(settings.layout.data.join("logs")).expect("a folder");
         // In the place of a pod: an address of the host's range.
         ip(&host, &["address", "add", &format!("{}/32", pod(index)), "dev", "lo"]);
+        ip(&host, &["address", "add", &format!("{}/128", pod6(index)), "dev", "lo"]);
         End { host, settings, process: None, index }
     }
 
@@ -182,6 +183,10 @@ fn pod(index: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 42, index, 5)
 }
 
+fn pod6(index: u8) -> Ipv6Addr {
+    Ipv6Addr::from(u128::from(host_address6(index)) + 5)
+}
+
 #[test]
 fn pods_of_three_hosts_reach_each_other_encrypted_through_cuts_kills_and_a_removal() {
     if !needs_the_file() {
@@ -200,6 +205,7 @@ fn pods_of_three_hosts_reach_each_other_encrypted_through_cuts_kills_and_a_remov
     let mut sniffer = Sniffer::on(&switch);
     every_pair_is_encrypted(&ends, &pods, &all, &mut sniffer);
     a_long_stream_arrives_whole(&ends);
+    the_other_family_goes_the_same_way(&ends);
     a_cut_link_comes_back(&ends, &pods);
     a_killed_process_comes_back(&mut ends, &pods, &all);
     what_somebody_took_away_is_made_again(&ends, &pods, &all);
@@ -252,6 +258,16 @@ fn a_long_stream_arrives_whole(ends: &[End]) {
     println!("stream: {} MiB there and back in {:.1} s", STREAM >> 20, begun.elapsed().as_secs_f64());
 }
 
+/// IPv6 between a host and another's pod: the host is seen under its own address there.
+fn the_other_family_goes_the_same_way(ends: &[End]) {
+    let listener = inside(&ends[1].host.network(), || TcpListener::bind((pod6(1), 7003)).expect("the address is there"));
+    let limit = Duration::from_secs(5);
+    let connect = || inside(&ends[0].host.network(), || TcpStream::connect_timeout(&(pod6(1), 7003).into(), limit)).ok();
+    let _socket = until("the pod is reached by IPv6", PATIENCE, connect);
+    let (_, from) = listener.accept().expect("a connection");
+    assert_eq!(from.ip(), host_address6(0));
+}
+
 fn a_cut_link_comes_back(ends: &[End], pods: &[UdpSocket]) {
     ends[1].host.link(false);
     assert!(silent(&pods[0], &pods[1]) && arrives(&pods[0], &pods[2]), "only the host behind the cut is away");
@@ -276,8 +292,10 @@ fn a_killed_process_comes_back(ends: &mut [End], pods: &[UdpSocket], all: &[Memb
 
 fn what_somebody_took_away_is_made_again(ends: &[End], pods: &[UdpSocket], all: &[Member]) {
     let link = mesh::link_name(&ends[0].settings.layout);
-    let harms: [&[&str]; 4] = [
+    let harms: [&[&str]; 6] = [
         &["route", "del", "10.42.0.0/16"],
+        &["-6", "route", "del", "fd00:42::/56"],
+        &["address", "del", "fd00:42::/128", "dev", "lo"],
         &["link", "set", &link, "down"],
         &["address", "flush", "dev", &link],
         &["route", "add", "10.42.1.0/24", "dev", &link],
@@ -292,6 +310,9 @@ fn what_somebody_took_away_is_made_again(ends: &[End], pods: &[UdpSocket], all: 
     assert_eq!(routes.trim(), format!("10.42.0.0/16 proto static scope link src {}", mesh_address(0)));
     assert!(addresses.contains(&format!("inet {}/32", mesh_address(0))) && addresses.lines().count() == 1, "{addresses}");
     assert!(show(&["link", "show", &link]).contains("mtu 1420"));
+    the_other_family_goes_the_same_way(ends);
+    let routes6 = show(&["-6", "route", "show", "dev", &link, "proto", "static"]);
+    assert!(routes6.starts_with("fd00:42::/56 src fd00:42:: ") && routes6.lines().count() == 1, "{routes6}");
 }
 
 fn a_removed_host_is_cut_off(ends: &[End], pods: &[UdpSocket], all: &[Member]) {

@@ -24,7 +24,7 @@ fn up(host: &TestHost) -> Child {
 }
 
 /// A pod that does nothing, from the image that every node has.
-fn idle(namespace: &str, name: &str, labels: Value) -> Value {
+pub fn idle(namespace: &str, name: &str, labels: Value) -> Value {
     let room = json!({"cpu": "20m", "memory": "32Mi"});
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace, "labels": labels},

@@ -2,6 +2,8 @@
 
 use super::payloads;
 use antihate::domain::{Analysis, Label, Post, PostRef, Role, Scores};
+use antihate::config::layout::Layout;
+use antihate::host::check::{self, Check, Question};
 use antihate::setup::{Packed, PackedPart, Provider, TokenFacts};
 use antihate::status::{Component, NodeStatus, Pipeline, Problem, Step, StepState, Upstream};
 use chrono::{DateTime, Duration, Utc};
@@ -87,6 +89,13 @@ impl Provider for SampleNode {
 
     fn kubeconfig(&self, name: &str, role: Role) -> Result<(String, u16), Problem> {
         Ok((format!("sample kubeconfig of {name}, {}", role.name()), 7))
+    }
+
+    /// Those of the machine on which the walk runs.
+    async fn checks(&self) -> Vec<Check> {
+        let layout = Layout::new(&self.dir);
+        let question = Question { layout: &layout, need: 0, address: false, page: check::PAGE, driver_root: Path::new("/"), running: false, quick: true };
+        check::run(Path::new("/"), &check::ask(&question))
     }
 
     async fn support(&self) -> Result<Packed, Problem> {

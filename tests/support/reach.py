@@ -4,6 +4,10 @@ matrix: tries every target at once; whatever answers, be it a refusal, was reach
 watch:  tries its targets again and again until standard input ends; one line for every one that was reached.
 echo:   sends a line every 20 ms through one connection and says when answers begin and stop.
 serve:  answers such lines.
+greet:  tells everybody who connects, by either family of addresses, its name and by which address it knows who asks.
+ask:    what each of its targets tells.
+hear:   says from which addresses datagrams came, until standard input ends.
+say:    sends one datagram under an address of its own.
 """
 import errno
 import json
@@ -15,8 +19,12 @@ import time
 DNS = bytes.fromhex("abcd01000001000000000000") + b"\x0akubernetes\x07default\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01"
 
 
+def family(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def begin(address, port, protocol):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if protocol == "UDP" else socket.SOCK_STREAM, socket.IPPROTO_SCTP if protocol == "SCTP" else 0)
+    s = socket.socket(family(address), socket.SOCK_DGRAM if protocol == "UDP" else socket.SOCK_STREAM, socket.IPPROTO_SCTP if protocol == "SCTP" else 0)
     s.setblocking(False)
     code = s.connect_ex((address, port))
     if protocol == "UDP":
@@ -95,5 +103,42 @@ def echo(told):
             print(json.dumps({"at": heard if not flowing else time.time(), "flowing": flowing}), flush=True)
 
 
+def greet(told):
+    listener = socket.create_server(("::", told["port"]), family=socket.AF_INET6, dualstack_ipv6=True)
+    print("serving", flush=True)
+    while sys.stdin not in (ready := select.select([sys.stdin, listener], [], [])[0]):
+        if listener in ready:
+            s, peer = listener.accept()
+            s.sendall(json.dumps([told["name"], peer[0].removeprefix("::ffff:")]).encode())
+            s.close()
+
+
+def ask(told):
+    def one(address, port):
+        try:
+            with socket.create_connection((address, port), told["patience"]) as s:
+                return json.loads(s.makefile().read())
+        except (OSError, ValueError):
+            return None
+
+    print(json.dumps([one(address, port) for address, port in told["targets"]]))
+
+
+def hear(told):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    s.bind(("::", told["port"]))
+    print("listening", flush=True)
+    while sys.stdin not in (ready := select.select([sys.stdin, s], [], [])[0]):
+        if s in ready:
+            print(json.dumps(s.recvfrom(100)[1][0].removeprefix("::ffff:")), flush=True)
+
+
+def say(told):
+    s = socket.socket(family(told["address"]), socket.SOCK_DGRAM)
+    s.bind((told["from"], 0))
+    s.sendto(b"x", (told["address"], told["port"]))
+    print(json.dumps("said"), flush=True)
+
+
 told = json.loads(sys.stdin.readline())
-{"matrix": matrix, "watch": watch, "echo": echo, "serve": serve}[told["do"]](told)
+{"matrix": matrix, "watch": watch, "echo": echo, "serve": serve, "greet": greet, "ask": ask, "hear": hear, "say": say}[told["do"]](told)

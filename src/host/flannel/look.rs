@@ -4,7 +4,7 @@ use crate::config::place::pod_network;
 use crate::host::mesh::Member;
 use crate::process::links::{Link, Route};
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// How another host's pods are reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +40,11 @@ pub fn look(own: &Member, members: &[Member], link: Option<Link>, routes: &[Rout
     let others: Vec<&Member> = members.iter().filter(|m| m.name != own.name && m.index != own.index).collect();
     let way = |m: &&Member| match routes.iter().find(|r| r.to == pod_network(m.index)) {
         Some(r) if link.as_ref().is_some_and(|l| l.index == r.link) => Way::Wrapped,
-        Some(r) if r.gateway == Some(m.address) => Way::Direct,
+        Some(r) if r.gateway == Some(m.address.into()) => Way::Direct,
         _ => Way::Missing,
     };
     let ways = others.iter().map(|m| (m.name.clone(), way(m))).collect();
-    let wanted = |to: (Ipv4Addr, u8)| others.iter().any(|m| pod_network(m.index) == to);
+    let wanted = |to: (IpAddr, u8)| others.iter().any(|m| pod_network(m.index) == to);
     let stale = routes.iter().filter(|r| is_ours(r, link.as_ref()) && !wanted(r.to)).cloned().collect();
     Look { link, ways, stale }
 }
@@ -77,6 +77,7 @@ impl Seen {
 mod tests {
     use super::*;
     use crate::process::links::Kind;
+    use std::net::Ipv4Addr;
 
     fn member(name: &str, index: u8) -> Member {
         Member { name: name.into(), index, address: Ipv4Addr::new(192, 0, 2, 10 + index), mesh_key: String::new() }
@@ -99,7 +100,7 @@ mod tests {
         let routes = [route(1, 2, Some([192, 0, 2, 11])), route(2, 7, Some([10, 42, 2, 0])), route(9, 2, Some([192, 0, 2, 19])), route(8, 7, None), other, pods_link];
         let look = look(&members()[0], &members(), Some(LINK), &routes);
         assert_eq!(look.ways.iter().map(|(_, way)| *way).collect::<Vec<_>>(), [Way::Direct, Way::Wrapped, Way::Missing]);
-        assert_eq!(look.stale.iter().map(|r| r.to.0.octets()[2]).collect::<Vec<_>>(), [9, 8]);
+        assert_eq!(look.stale.iter().map(|r| r.to).collect::<Vec<_>>(), [pod_network(9), pod_network(8)]);
         assert_eq!(look.remark(), "open, not encrypted: 1 of 3 hosts directly, 1 by VXLAN; no way yet to root");
     }
 

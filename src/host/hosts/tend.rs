@@ -5,7 +5,7 @@ use super::etcd;
 use crate::cluster::Cluster;
 use crate::cluster::nodes::NodeSeen;
 use crate::config::Place;
-use crate::config::place::{Datastore, Host, pod_range};
+use crate::config::place::{Datastore, Host};
 use crate::files;
 use crate::host::place;
 use crate::host::render::control::{AUTHORIZATION, authorization};
@@ -66,7 +66,7 @@ impl Tended {
         let nodes = cluster.nodes().await.map_err(|e| e.problem())?;
         let changes = decide(&now.hosts, &nodes);
         for (name, index) in changes.unranged {
-            cluster.range_node(&name, &[pod_range(index)]).await.map_err(|e| e.problem())?;
+            cluster.range_node(&name, &now.stack.pod_ranges(index)).await.map_err(|e| e.problem())?;
         }
         self.ranged = nodes.iter().filter(|n| n.ranged).count();
         for moved in changes.moved {

@@ -2,17 +2,17 @@
 
 use super::plan::{self, Plan};
 use super::{Member, key, link_name, socket};
-use crate::host::settings::{POD_CIDR, Settings};
+use crate::host::settings::{POD_CIDR, Settings, pod_network6};
 use crate::process::links::{self, Kind, Link, LinkError, Links, Route};
 use crate::process::once;
 use crate::status::Problem;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Makes link, keys, peers, address and route as the cluster's `members` ask, this host being the one of its own name among them,
 /// and takes away what is too much. Returns a short remark.
 pub async fn apply(settings: &Settings, members: &[Member]) -> Result<String, Problem> {
     let own = members.iter().find(|m| m.name == settings.node);
-    let plan = own.map(|own| plan::plan(own, members)).unwrap_or_default();
+    let plan = own.map(|own| plan::plan(own, members, settings.place.stack)).unwrap_or_default();
     let (Some(own), Some(address)) = (own, plan.address.filter(|_| members.len() > 1)) else {
         dissolve(settings).await?;
         return Ok("alone".into());
@@ -23,7 +23,8 @@ pub async fn apply(settings: &Settings, members: &[Member]) -> Result<String, Pr
     let ready = |l: &Link| l.kind == Kind::Wireguard || l.kind == Kind::Tun && socket(&settings.layout).exists();
     let link = link.filter(ready).ok_or_else(|| not_ours(settings))?;
     wg(settings, &["syncconf", &link_name(&settings.layout), "/dev/stdin"], plan::render(&plan, &key.private)).await?;
-    links::with(async |l| settle(l, &link, mtu, address).await).await.map_err(|e| kernel(&e))?;
+    let own6 = settings.place.address6();
+    links::with(async |l| settle(l, &link, mtu, (address, own6)).await).await.map_err(|e| kernel(&e))?;
     let listing = wg(settings, &["show", &link_name(&settings.layout), "latest-handshakes"], String::new()).await?;
     Ok(remark(&plan, link.kind, &listing))
 }
@@ -41,8 +42,9 @@ async fn ensure(l: &Links, name: &str, underlay: Ipv4Addr) -> Result<(Option<Lin
     Ok((l.link(name).await?, mtu))
 }
 
-/// Address, size, state and route of the link.
-async fn settle(l: &Links, link: &Link, mtu: u32, address: Ipv4Addr) -> Result<(), LinkError> {
+/// Address, size, state and routes of the link. This host's IPv6 address is on `lo`, where it is also while the host is alone: a
+/// route that names it needs it there.
+async fn settle(l: &Links, link: &Link, mtu: u32, (address, own6): (Ipv4Addr, Option<Ipv6Addr>)) -> Result<(), LinkError> {
     let has = l.addresses(link.index).await?;
     if !has.contains(&(address, 32)) {
         l.add_address(link.index, (address, 32)).await?;
@@ -53,19 +55,30 @@ async fn settle(l: &Links, link: &Link, mtu: u32, address: Ipv4Addr) -> Result<(
     if !link.up || link.mtu != mtu {
         l.set(link.index, mtu).await?;
     }
-    let wanted = Route { to: pods(), link: link.index, gateway: None, source: Some(address) };
-    let routes = l.routes().await?;
-    if !routes.contains(&wanted) {
-        l.set_route(&wanted).await?;
+    if let (Some(own), Some(lo)) = (own6, l.link("lo").await?) {
+        l.add_address6(lo.index, own).await?;
     }
-    for old in routes.into_iter().filter(|r| r.link == link.index && r.to != wanted.to) {
+    let wanted = ways(link.index, address, own6);
+    let routes = l.routes().await?;
+    for missing in wanted.iter().filter(|w| !routes.contains(w)) {
+        l.set_route(missing).await?;
+    }
+    for old in routes.into_iter().filter(|r| r.link == link.index && wanted.iter().all(|w| w.to != r.to)) {
         l.remove_route(&old).await?;
     }
     Ok(())
 }
 
-/// All pods' addresses: network and prefix length.
-fn pods() -> (Ipv4Addr, u8) {
+/// What goes to pods at all goes into the mesh, a route for each family.
+fn ways(link: u32, own: Ipv4Addr, own6: Option<Ipv6Addr>) -> Vec<Route> {
+    let way = |to: (IpAddr, u8), own: IpAddr| Route { to, link, gateway: None, source: Some(own) };
+    let (network6, length6) = pod_network6();
+    let v6 = own6.map(|own| way((network6.into(), length6), own.into()));
+    [way(pods(), own.into())].into_iter().chain(v6).collect()
+}
+
+/// All pods' IPv4 addresses: network and prefix length.
+fn pods() -> (IpAddr, u8) {
     let (network, length) = POD_CIDR.split_once('/').expect("a network");
     (network.parse().expect("an address"), length.parse().expect("a length"))
 }

@@ -4,7 +4,7 @@
 //! from its own range and nothing else, and what goes to pods at all goes into the mesh.
 
 use super::Member;
-use crate::config::place::{mesh_address, pod_range};
+use crate::config::place::{Stack, mesh_address};
 use crate::pki::mesh::is_key;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -39,13 +39,13 @@ pub struct Peer {
     pub key: String,
     /// Where it listens.
     pub endpoint: SocketAddrV4,
-    /// Its pods, and itself.
-    pub range: String,
+    /// Its pods, and itself; a range for each family.
+    pub ranges: Vec<String>,
 }
 
 /// The end of `own` among `members`. One without a key, or with the number or the key of another, takes no part: it must not
 /// get what is meant for that one.
-pub fn plan(own: &Member, members: &[Member]) -> Plan {
+pub fn plan(own: &Member, members: &[Member], stack: Stack) -> Plan {
     let mut others: Vec<&Member> = members.iter().filter(|m| m.name != own.name).collect();
     others.sort_by(|a, b| (a.index, &a.name).cmp(&(b.index, &b.name)));
     let mut plan = Plan { address: Some(mesh_address(own.index)), ..Plan::default() };
@@ -59,7 +59,7 @@ pub fn plan(own: &Member, members: &[Member]) -> Plan {
                 name: m.name.clone(),
                 key: m.mesh_key.clone(),
                 endpoint: SocketAddrV4::new(m.address, PORT),
-                range: pod_range(m.index),
+                ranges: stack.pod_ranges(m.index),
             }),
         }
     }
@@ -70,8 +70,8 @@ pub fn plan(own: &Member, members: &[Member]) -> Plan {
 pub fn render(plan: &Plan, private_key: &str) -> String {
     let head = format!("[Interface]\nPrivateKey = {private_key}\nListenPort = {PORT}\n");
     plan.peers.iter().fold(head, |text, p| {
-        let Peer { key, endpoint, range, .. } = p;
-        format!("{text}\n[Peer]\nPublicKey = {key}\nEndpoint = {endpoint}\nAllowedIPs = {range}\nPersistentKeepalive = {KEEPALIVE}\n")
+        let (Peer { key, endpoint, .. }, ranges) = (p, p.ranges.join(", "));
+        format!("{text}\n[Peer]\nPublicKey = {key}\nEndpoint = {endpoint}\nAllowedIPs = {ranges}\nPersistentKeepalive = {KEEPALIVE}\n")
     })
 }
 
@@ -121,15 +121,17 @@ mod tests {
     #[test]
     fn the_plan_and_the_configuration_of_three_hosts_are_as_recorded() {
         let all = [member("leaf", 0), member("twig", 2), member("bark", 1)];
-        let plan = plan(&all[0], &all);
+        let plan = plan(&all[0], &all, Stack::Ipv4);
         golden("plan.txt", &format!("{plan:#?}\n"));
         golden("wireguard.conf", &render(&plan, &key(9)));
+        let dual = super::plan(&all[0], &all, Stack::Dual);
+        golden("wireguard-dual.conf", &render(&dual, &key(9)));
     }
 
     #[test]
     fn a_host_that_is_alone_has_no_peers() {
         let own = member("leaf", 0);
-        assert_eq!(plan(&own, &[own.clone()]).peers, []);
+        assert_eq!(plan(&own, &[own.clone()], Stack::Ipv4).peers, []);
     }
 
     #[test]
@@ -139,7 +141,7 @@ mod tests {
         let double = member("double", 0);
         let young = Member { mesh_key: "".into(), ..member("young", 5) };
         let all = [own.clone(), member("bark", 1), member("twig", 2), thief, double, young];
-        let plan = plan(&own, &all);
+        let plan = plan(&own, &all, Stack::Ipv4);
         assert_eq!(plan.peers.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["bark"]);
         assert_eq!(plan.left_out, [
             "double has the number or the key of leaf", "twig has the number or the key of thief",
@@ -150,7 +152,7 @@ mod tests {
     #[test]
     fn a_peer_is_heard_while_its_last_agreement_is_young() {
         let all = [member("leaf", 0), member("bark", 1), member("twig", 2)];
-        let plan = plan(&all[0], &all);
+        let plan = plan(&all[0], &all, Stack::Ipv4);
         let listing = format!("{}\t{}\n{}\t0\n", key(2), 1000, key(3));
         assert_eq!(heard(&plan, &listing, 1100), ["bark"]);
         assert!(heard(&plan, &listing, 1000 + SILENCE).is_empty() && heard(&plan, "nonsense", 0).is_empty());

@@ -9,7 +9,7 @@ pub mod claims;
 pub mod filter;
 mod rounds;
 
-use super::settings::{POD_CIDR, Settings};
+use super::settings::Settings;
 use super::watching::{News, news};
 use super::{facts, flannel, mesh};
 use crate::cluster::Cluster;
@@ -120,7 +120,7 @@ pub fn ways(settings: &Settings, hosts: &[Host]) -> Ways {
             hosts: hosts.iter().filter(|h| h.name != settings.node && h.index != settings.place.index).map(other).collect(),
         },
     };
-    Ways { cluster: vec![POD_CIDR.parse().expect("a constant block")], between }
+    Ways { cluster: nets(settings.pod_cidrs().split(',')), between }
 }
 
 fn other(host: &Host) -> OtherHost {
@@ -129,7 +129,11 @@ fn other(host: &Host) -> OtherHost {
 
 /// Addresses that pods of this node have.
 pub fn ranges(settings: &Settings) -> Vec<Net> {
-    vec![settings.place.pod_range().parse().expect("a block")]
+    nets(settings.place.pod_ranges().iter().map(String::as_str))
+}
+
+fn nets<'a>(blocks: impl Iterator<Item = &'a str>) -> Vec<Net> {
+    blocks.map(|block| block.parse().expect("a block of ours")).collect()
 }
 
 #[cfg(test)]
@@ -144,6 +148,15 @@ mod tests {
         s.place.between = Between::Open;
         let Carrier::Open { hosts, .. } = ways(&s, &[host("leaf", 0), host("bark", 1)]).between else { panic!("open") };
         assert_eq!(hosts, [OtherHost { address: [192, 0, 2, 8].into(), pods: "10.42.1.0/24".parse().unwrap() }]);
+    }
+
+    #[test]
+    fn with_both_families_the_rules_know_the_pods_of_both() {
+        let mut s = crate::host::render::settings();
+        let text = |nets: &[Net]| nets.iter().map(Net::to_string).collect::<Vec<_>>().join(" ");
+        assert_eq!((text(&ranges(&s)), text(&ways(&s, &[]).cluster)), ("10.42.0.0/24".into(), "10.42.0.0/16".into()));
+        (s.place.stack, s.place.index) = (crate::config::place::Stack::Dual, 10);
+        assert_eq!((text(&ranges(&s)), text(&ways(&s, &[]).cluster)), ("10.42.10.0/24 fd00:42:0:a::/64".into(), "10.42.0.0/16 fd00:42::/56".into()));
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::config::place::{self, Between, Datastore};
 use crate::host::flannel;
-use crate::host::settings::{API_PORT, POD_CIDR, SERVICE_CIDR, Settings};
+use crate::host::settings::{API_PORT, Settings};
 use std::path::PathBuf;
 
 /// One component: what to run, and how long it may take to end.
@@ -86,7 +86,7 @@ fn apiserver(s: &Settings) -> Vec<String> {
         format!("--advertise-address={}", s.node_ip),
         "--bind-address=0.0.0.0".into(),
         format!("--secure-port={API_PORT}"),
-        format!("--service-cluster-ip-range={SERVICE_CIDR}"),
+        format!("--service-cluster-ip-range={}", s.service_cidrs()),
         format!("--authorization-config={}", s.etc(super::control::AUTHORIZATION).display()),
         "--enable-admission-plugins=NodeRestriction,DenyServiceExternalIPs".into(),
         // Who may run such pods is the matter of Pod Security: our namespaces are restricted. Device plugins of a GPU need it elsewhere.
@@ -153,8 +153,8 @@ fn controller_manager(s: &Settings) -> Vec<String> {
         "--use-service-account-credentials=true".into(),
         format!("--leader-elect={}", s.place.elects()),
         "--allocate-node-cidrs=false".into(),
-        format!("--cluster-cidr={POD_CIDR}"),
-        format!("--service-cluster-ip-range={SERVICE_CIDR}"),
+        format!("--cluster-cidr={}", s.pod_cidrs()),
+        format!("--service-cluster-ip-range={}", s.service_cidrs()),
         "--controllers=*,bootstrap-signer-controller,token-cleaner-controller".into(),
     ]);
     args
@@ -178,7 +178,7 @@ fn kubelet(s: &Settings) -> Vec<String> {
         format!("--root-dir={}", s.layout.kubernetes().join("kubelet").display()),
         format!("--cert-dir={}", s.layout.kubernetes().join("kubelet").join("pki").display()),
         format!("--hostname-override={}", s.node),
-        format!("--node-ip={}", s.node_ip),
+        format!("--node-ip={}", s.node_ips()),
         format!("--node-labels={}", place::labels(&s.place.pools).join(",")),
         // What containers use is read so often. Evictions are decided on figures of their own, which are read when they are needed.
         "--housekeeping-interval=30s".into(),

@@ -32,7 +32,7 @@ mod tests {
     use super::*;
     use crate::config::Place;
     use crate::config::layout::Layout;
-    use crate::config::place::{Between, Datastore, Host, Pool};
+    use crate::config::place::{Between, Datastore, Host, Pool, Stack};
     use crate::host::distribution::Distribution;
     use crate::host::settings::CgroupVersion;
     use std::path::Path;
@@ -102,6 +102,17 @@ mod tests {
         let with = commands_of(&open);
         golden("commands-open.txt", with.strip_prefix(&commands_of(&of(2, false, ""))).expect("one component more"));
         assert!(node::cni(&open).contains("1450") && node::cni(&settings()).contains("1420"));
+    }
+
+    #[test]
+    fn with_both_families_of_addresses_only_what_names_addresses_differs() {
+        let (plain, dual) = (settings(), Settings { place: Place { stack: Stack::Dual, index: 10, ..Place::alone() }, ..settings() });
+        let differing = |a: &str, b: &str| b.lines().filter(|l| !a.lines().any(|other| other == *l)).map(|l| format!("{l}\n")).collect::<String>();
+        let mut text = differing(&commands_of(&plain), &commands_of(&dual));
+        for ((name, before), (_, after)) in files(&plain).into_iter().zip(files(&dual)).filter(|(a, b)| a != b) {
+            text += &format!("# {name}\n{}", differing(&before, &after));
+        }
+        golden("dual.txt", &text);
     }
 
     #[test]

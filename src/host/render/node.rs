@@ -73,7 +73,7 @@ pub fn kube_proxy_with(s: &Settings, kubeconfig: &Path) -> String {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
-        "clusterCIDR": POD_CIDR,
+        "clusterCIDR": s.pod_cidrs(),
         "detectLocalMode": "ClusterCIDR",
         "hostnameOverride": s.node,
         "bindAddress": s.node_ip.to_string(),
@@ -166,6 +166,8 @@ pub fn cni(s: &Settings) -> String {
         Between::Open => flannel::POD_MTU,
     };
     let data = s.layout.kubernetes().join("cni");
+    let ranges: Vec<_> = s.place.pod_ranges().into_iter().map(|subnet| json!([{"subnet": subnet}])).collect();
+    let everywhere: Vec<_> = ["0.0.0.0/0", "::/0"].into_iter().take(ranges.len()).map(|dst| json!({"dst": dst})).collect();
     pretty(&json!({
         "cniVersion": "1.0.0",
         "name": NETWORK,
@@ -174,8 +176,8 @@ pub fn cni(s: &Settings) -> String {
                 "type": "ptp", "mtu": mtu,
                 "ipam": {
                     "type": "host-local", "dataDir": data,
-                    "ranges": [[{"subnet": s.place.pod_range()}]],
-                    "routes": [{"dst": "0.0.0.0/0"}],
+                    "ranges": ranges,
+                    "routes": everywhere,
                 },
             },
             {"type": "portmap", "capabilities": {"portMappings": true}, "backend": "nftables"},

@@ -25,9 +25,6 @@ pub struct Progress {
     waiting: Option<(Instant, Vec<String>)>,
 }
 
-/// The journal of a change tells what is waited for.
-fn quietly(_: &str) {}
-
 impl Progress {
     /// Begins, or goes on with what was begun here. Refused while another change is open, and where another control plane leads
     /// this one and is further.
@@ -67,7 +64,7 @@ impl Progress {
 
     /// Writes every secret anew with the first key; returns how many.
     pub async fn rewrite(&self) -> Result<usize, Problem> {
-        patiently(PATIENCE, &quietly, async || self.api().await?.rewrite_secrets().await.map_err(|e| e.problem())).await
+        patiently(PATIENCE, &|_| {}, async || self.api().await?.rewrite_secrets().await.map_err(|e| e.problem())).await
     }
 
     /// Tells the hosts to hold what lies in this host's files; `under_way`: a step was taken already. Returns whether the change is open.
@@ -75,7 +72,7 @@ impl Progress {
         self.begun |= under_way;
         let wanted = Wanted { from: self.own.clone(), open: self.begun.then_some(self.change), held: own::in_files(&self.layout, true) };
         if self.last.as_ref() != Some(&wanted) {
-            patiently(PATIENCE, &quietly, async || registry::want(&self.api().await?, &wanted).await).await?;
+            patiently(PATIENCE, &|_| {}, async || registry::want(&self.api().await?, &wanted).await).await?;
             self.last = Some(wanted);
         }
         Ok(self.begun)
@@ -88,7 +85,7 @@ impl Progress {
             let api = self.api().await?;
             Ok((registry::hosts(&api).await?.unwrap_or_default(), api.nodes().await.map_err(|e| e.problem())?))
         };
-        let (hosts, nodes) = patiently(PATIENCE, &quietly, ask).await?;
+        let (hosts, nodes) = patiently(PATIENCE, &|_| {}, ask).await?;
         let lagging = wanted.lagging(self.change, &hosts, &reports(&nodes));
         // A host that is alone is no host of the list that reports.
         Ok(if hosts.len() > 1 { lagging } else { Vec::new() })
