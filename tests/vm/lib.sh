@@ -28,6 +28,7 @@ awaited() {
   shift 2
   until "$@" >/tmp/said 2>&1; do
     [ "$(cut -d. -f1 /proc/uptime)" -lt "$end" ] || fail "$what never came true: $* said $(tail -n 5 /tmp/said)"
+    [ -z "$NODE" ] || kill -0 "$NODE" 2>/dev/null || fail "the node ended while it was waited for: $what"
     sleep 1
   done
   say "ok: $what"
@@ -42,11 +43,12 @@ bring() {
   ip link show lan0 >/dev/null 2>&1 || { ip link add lan0 type dummy && ip addr add 192.0.2.10/24 dev lan0 && ip link set lan0 up; }
 }
 
-# start: the node, as on a host without any program. NODE is its process. A program that carries nothing finds a folder `kubernetes`.
+# A program that carries nothing finds a folder `kubernetes`.
+[ ! -d /carry/kubernetes ] || export ANTIHATE_PAYLOAD=/carry/kubernetes
+
+# start: the node, as on a host without any program. NODE is its process.
 start() {
-  local given=
-  [ ! -d /carry/kubernetes ] || given=/carry/kubernetes
-  env -i PATH=/nonexistent ANTIHATE_PAYLOAD="$given" "$FILE" up --name leaf-1 </dev/null >>"$LOG" 2>&1 &
+  env -i PATH=/nonexistent ${ANTIHATE_PAYLOAD:+"ANTIHATE_PAYLOAD=$ANTIHATE_PAYLOAD"} "$FILE" up --name leaf-1 </dev/null >>"$LOG" 2>&1 &
   NODE=$!
 }
 
@@ -58,4 +60,5 @@ healthy() { "$FILE" status >/dev/null 2>&1; }
 stop() {
   expect "the node stops" "$FILE" stop --timeout 600
   wait "$NODE" 2>/dev/null
+  NODE=''
 }

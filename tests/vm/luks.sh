@@ -6,7 +6,7 @@
 SECRET=the-canary-that-nobody-shall-read
 
 wish() { printf '[storage]\n%s\n' "$1" >"$DATA/settings.toml"; }
-judged() { "$FILE" check --json --payload "$([ ! -d /carry/kubernetes ] || echo /carry/kubernetes)" | jq -r '.[] | select(.title == "Disk of the volumes") | if .verdict == "failure" then .problem.code else "ok" end'; }
+judged() { "$FILE" check --json | jq -r '.[] | select(.title == "Disk of the volumes") | if .verdict == "failure" then .problem.code else "ok" end'; }
 judged_as() { [ "$(judged)" = "$1" ]; }
 mounted() { grep -q " $DATA/encrypted " /proc/self/mountinfo; }
 closed() { ! mounted && [ -z "$(cat /sys/block/dm-*/dm/name 2>/dev/null)" ]; }
@@ -44,6 +44,7 @@ first() {
   until [ -e "$DATA/encrypted.json" ]; do sleep 0.02; done
   kill -KILL "$NODE"
   wait "$NODE" 2>/dev/null
+  NODE=''
   say "killed while the record said $(tr -d ' \n' <"$DATA/encrypted.json")"
   start
   awaited 900 "the volumes lie on the encrypted disk" [ -d "$DATA/encrypted/antihate-volumes/postgres" ]
