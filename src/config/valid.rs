@@ -150,7 +150,7 @@ fn check_encryption(storage: &Storage) -> Result<(), Problem> {
 /// What carries packets in the open mode knows IPv4 only.
 fn check_network(network: &Network) -> Result<(), Problem> {
     if network.stack == Some(Stack::Dual) && network.between == Some(Between::Open) {
-        return Err(Problem::new("CFG-113", "network.stack = \"dual\" and network.between = \"open\" do not go together", "IPv6 packets of pods travel between the hosts through the encrypted mesh only", "Remove one of the two lines."));
+        return Err(Problem::new("CFG-114", "network.stack = \"dual\" and network.between = \"open\" do not go together", "IPv6 packets of pods travel between the hosts through the encrypted mesh only", "Remove one of the two lines."));
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ fn each_fault_has_its_own_code() {
         ("[sources]\nhashtags = [\"a b\"]", "CFG-107"),
         ("languages = [\"english\"]", "CFG-108"),
         ("[network]\nstack = \"ipv6\"", "CFG-101"),
-        ("[network]\nstack = \"dual\"\nbetween = \"open\"", "CFG-113"),
+        ("[network]\nstack = \"dual\"\nbetween = \"open\"", "CFG-114"),
         ("[storage]\nencrypt = \"sdb\"", "CFG-112"),
         ("[storage]\nencrypt = \"/srv/../dev/sdb\"", "CFG-112"),
         ("[storage]\nencrypt = \"/dev/sdb\"\nfolder = \"/srv/disk\"", "CFG-112"),
