@@ -35,6 +35,15 @@ pub fn awaken_overlay() {
     let _ = nix::mount::mount(None::<&str>, "/", Some("overlay"), nix::mount::MsFlags::empty(), None::<&str>);
 }
 
+/// The same for the driver that makes a disk of a file: opening its control node loads it, and nobody but udev makes that node before.
+/// What fails here is told by whoever needs the driver.
+pub fn awaken_loop() {
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+    let node = Path::new("/dev/loop-control");
+    let _ = mknod(node, SFlag::S_IFCHR, Mode::S_IRUSR | Mode::S_IWUSR, makedev(10, 237));
+    drop(std::fs::File::open(node));
+}
+
 /// Waits until the node's ports are free, at most `limit`. Processes that are ended close their ports a little later: one that a
 /// killed parent took along has lost its environment, by which it would be found, before it closes its files.
 pub fn await_free_ports(limit: Duration) {

@@ -5,6 +5,7 @@ use super::{Facts, Found, Record, State, Step, Wish, decide, no_key};
 use crate::config::layout::Layout;
 use crate::files;
 use crate::host::storage::{Place, encryption, place};
+use crate::host::survey;
 use crate::process::{mounts, once};
 use crate::status::Problem;
 use nix::errno::Errno;
@@ -166,6 +167,9 @@ fn prepare(layout: &Layout, record: &Record) -> Result<(), Problem> {
 }
 
 fn open(layout: &Layout, on: &Path) -> Result<(), Problem> {
+    if on.is_file() {
+        survey::awaken_loop();
+    }
     let (key, name) = (key_file(layout), name(layout));
     let outcome = run(layout, "cryptsetup", &["open", "--type", "luks2", "--key-file", text(&key)?, text(on)?, &name])?;
     if outcome.ok {
