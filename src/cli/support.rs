@@ -6,7 +6,7 @@ use crate::config::layout::Layout;
 use crate::host::check::{self, Question};
 use crate::host::guard;
 use crate::status::Problem;
-use crate::support::{Bundle, Given, LEFT_OUT, Seal, bundle, parts};
+use crate::support::{Bundle, LEFT_OUT, Part, Seal, bundle, parts};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -60,9 +60,9 @@ impl Support {
 }
 
 /// The checks that take no time.
-fn checks(layout: &Layout) -> Given {
+fn checks(layout: &Layout) -> Part {
     let question = Question { layout, need: 0, address: false, page: check::PAGE, driver_root: Path::new("/"), running: guard::is_held(layout), quick: true };
-    Given::checks(&check::run(Path::new("/"), &check::ask(&question)))
+    Part::checks(&check::look(&question))
 }
 
 /// The file: as named, or in the folder that was named.

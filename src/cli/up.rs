@@ -21,7 +21,6 @@ use crate::status::Problem;
 use crate::task::Tasks;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -106,7 +105,7 @@ impl Up {
             running: false,
             quick: true,
         };
-        preflight::decide(check::run(Path::new("/"), &check::ask(&question)))
+        preflight::decide(check::look(&question))
     }
 
     pub(super) fn settings(&self, layout: Layout, distribution: Distribution, wanted: &Resolved) -> Result<Settings, Problem> {

@@ -104,6 +104,11 @@ impl Layout {
         self.pki().join("host.kubeconfig")
     }
 
+    /// What kubectl sees of its environment when it asks with the credentials of `kubeconfig`.
+    pub fn kubectl_environment(&self, kubeconfig: &Path) -> [(String, String); 2] {
+        [("KUBECONFIG", kubeconfig), ("HOME", &self.kubernetes().join("home"))].map(|(name, path)| (name.to_owned(), path.display().to_string()))
+    }
+
     /// The containerd socket.
     pub fn containerd_socket(&self) -> PathBuf {
         self.run.join("containerd.sock")

@@ -13,7 +13,7 @@ use crate::setup::{Packed, PackedPart, Provider, TokenFacts};
 use crate::status::{NodeStatus, Problem};
 use crate::support::{self, Seal};
 use crate::store::{Filter, Postgres, Store, StoreError};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tokio::sync::{Mutex, OnceCell, watch};
 
 /// A kubeconfig from the page cannot be taken back, so it holds a week.
@@ -96,7 +96,7 @@ impl Provider for HostProvider {
         let (driver_root, address, page) = (driver_root.clone(), *address, *page);
         let look = move || {
             let question = Question { layout: &layout, need: 0, address, page, driver_root: &driver_root, running: true, quick: true };
-            check::run(Path::new("/"), &check::ask(&question))
+            check::look(&question)
         };
         tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }
@@ -117,9 +117,9 @@ impl Provider for HostProvider {
     }
 
     async fn support(&self) -> Result<Packed, Problem> {
-        let (layout, checks) = (self.layout.clone(), support::Given::checks(&self.checks().await));
+        let (layout, checks) = (self.layout.clone(), support::Part::checks(&self.checks().await));
         let made = tokio::task::spawn_blocking(move || support::bundle(&layout, vec![checks], &Seal::Phrase)).await;
-        let made = made.unwrap_or_else(|e| Err(Problem::new("SUP-102", "the support bundle could not be made", e.to_string(), "Free memory on this host and try again.")))?;
+        let made = made.unwrap_or_else(|e| Err(support::failed(&e)))?;
         let (name, removed) = (made.file_name(true), made.manifest.parts.iter().map(|l| l.removed).sum());
         let parts = made.manifest.parts.into_iter().map(|l| PackedPart { name: l.name, what: l.what.to_owned(), problem: l.problem }).collect();
         Ok(Packed { name, bytes: made.bytes.into(), phrase: made.phrase.unwrap_or_default(), parts, removed })

@@ -6,8 +6,10 @@ use super::distribution::Distribution;
 use crate::config::layout::Layout;
 pub use crate::manifests::network::{DNS_IP, POD_CIDR, POD_CIDR6, SERVICE_CIDR, SERVICE_CIDR6};
 use super::storage::luks::Wish;
+use std::fmt::Debug;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Version of the control-group hierarchy that the host mounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,21 +73,20 @@ pub const PORTS: [(u16, &str); 8] = [
 
 /// The services' addresses: network and prefix length.
 pub fn service_network() -> (Ipv4Addr, u8) {
-    let (network, length) = SERVICE_CIDR.split_once('/').expect("a network");
-    (network.parse().expect("an address"), length.parse().expect("a length"))
+    network(SERVICE_CIDR)
 }
 
 /// The services' IPv6 addresses.
 pub fn service_network6() -> (Ipv6Addr, u8) {
-    network6(SERVICE_CIDR6)
+    network(SERVICE_CIDR6)
 }
 
 /// All pods' IPv6 addresses.
 pub fn pod_network6() -> (Ipv6Addr, u8) {
-    network6(POD_CIDR6)
+    network(POD_CIDR6)
 }
 
-fn network6(block: &str) -> (Ipv6Addr, u8) {
+fn network<T: FromStr<Err: Debug>>(block: &str) -> (T, u8) {
     let (network, length) = block.split_once('/').expect("a network");
     (network.parse().expect("an address"), length.parse().expect("a length"))
 }

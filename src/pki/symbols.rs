@@ -35,6 +35,11 @@ pub fn random(count: usize) -> String {
     (0..count).map(|_| char::from(ALPHABET.as_bytes()[random.gen_range(0..ALPHABET.len())])).collect()
 }
 
+/// In groups of four, as a person reads them off a screen: `K7M2-9QXD`.
+pub fn grouped(plain: &str) -> String {
+    plain.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join("-")
+}
+
 /// The first `length` (at most 8) characters of SHA-256 over `text`.
 pub fn checksum(text: &str, length: usize) -> String {
     let mut sum = encode(&Sha256::digest(text.as_bytes())[..5]);

@@ -1,22 +1,16 @@
 //! Random characters that a person reads off a screen or a sheet and types: no letter that is mistaken for another.
 //! <https://www.crockford.com/base32.html>
 
-use rand::Rng;
+use crate::pki::symbols;
+pub use crate::pki::symbols::grouped;
 use zeroize::Zeroizing;
 
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// Longest text that is looked at.
 const LONGEST: usize = 64;
 
 /// So many characters of five random bits each.
 pub fn fresh(length: usize) -> Zeroizing<String> {
-    let mut random = rand::rngs::OsRng;
-    Zeroizing::new((0..length).map(|_| char::from(ALPHABET[random.gen_range(0..ALPHABET.len())])).collect())
-}
-
-/// In groups of four: `K7M2-9QXD`.
-pub fn grouped(plain: &str) -> String {
-    plain.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join("-")
+    Zeroizing::new(symbols::random(length))
 }
 
 /// What a person may have typed, made plain: small letters, O for 0, I or L for 1, hyphens and blanks anywhere.

@@ -1,6 +1,7 @@
 //! The list of what a support bundle takes, and of what it never takes. Who adds a line answers for what the source can hold.
 
 use crate::config::layout::Layout;
+use crate::status::check::Check;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -79,9 +80,10 @@ impl Part {
         Part { name, what, source, limit: LIMIT }
     }
 
-    /// A part that the caller made.
-    pub fn given(name: &str, what: &'static str, bytes: Vec<u8>) -> Part {
-        Part::new(name.into(), what, Source::Given(bytes))
+    /// The checks of the host, as `antihate check --json` prints them.
+    pub fn checks(checks: &[Check]) -> Part {
+        let bytes = serde_json::to_vec_pretty(checks).expect("plain data");
+        Part::new("node/check.json".into(), "whether the host is fit for a node", Source::Given(bytes))
     }
 }
 
@@ -102,7 +104,7 @@ pub fn parts(layout: &Layout) -> Vec<Part> {
 /// What our own programs tell; the host's are never asked, they may be missing or other ones.
 fn programs(layout: &Layout) -> Vec<Part> {
     let bin = layout.current();
-    let env = vec![("KUBECONFIG".to_owned(), kubeconfig(layout).display().to_string()), ("HOME".to_owned(), layout.kubernetes().join("home").display().to_string())];
+    let env = layout.kubectl_environment(&kubeconfig(layout)).to_vec();
     let kubectl = |name: &str, what, args: &[&'static str]| {
         let args = [args, &["--request-timeout=10s"]].concat();
         Part::new(format!("cluster/{name}.txt"), what, Source::Program(bin.join("kubernetes"), "kubectl", args, env.clone()))

@@ -17,7 +17,6 @@ pub use seal::{Seal, is_key};
 
 use crate::config::layout::Layout;
 use crate::status::Problem;
-use crate::status::check::Check;
 use chrono::{DateTime, Utc};
 use redact::Redactor;
 use serde::Serialize;
@@ -62,20 +61,6 @@ pub struct Manifest {
     pub left_out: Vec<(&'static str, &'static str)>,
 }
 
-/// A part that the caller knows better.
-pub struct Given {
-    name: &'static str,
-    what: &'static str,
-    bytes: Vec<u8>,
-}
-
-impl Given {
-    /// The checks of the host, as `antihate check --json` prints them.
-    pub fn checks(checks: &[Check]) -> Given {
-        Given { name: "node/check.json", what: "whether the host is fit for a node", bytes: serde_json::to_vec_pretty(checks).expect("plain data") }
-    }
-}
-
 /// A bundle that can be given away.
 pub struct Bundle {
     /// What is in it.
@@ -95,10 +80,9 @@ impl Bundle {
 
 /// Makes the bundle of the node at `layout`. `given` are parts that only the caller can make. Blocks,
 /// half a minute at most. Errors: SUP-101 for a key that is none, SUP-102 where packing or encrypting fails.
-pub fn bundle(layout: &Layout, given: Vec<Given>, seal: &Seal) -> Result<Bundle, Problem> {
+pub fn bundle(layout: &Layout, given: Vec<Part>, seal: &Seal) -> Result<Bundle, Problem> {
     let made_at = Utc::now();
-    let mut wanted: Vec<Part> = given.into_iter().map(|g| Part::given(g.name, g.what, g.bytes)).collect();
-    wanted.extend(parts(layout));
+    let wanted = given.into_iter().chain(parts(layout)).collect();
     let redactor = Redactor::of(layout);
     let (mut lines, mut files, mut total) = (Vec::new(), Vec::new(), 0);
     for taken in collect::all(wanted) {
@@ -117,6 +101,7 @@ pub fn bundle(layout: &Layout, given: Vec<Given>, seal: &Seal) -> Result<Bundle,
     Ok(Bundle { manifest, bytes, phrase })
 }
 
-fn failed(e: &dyn std::fmt::Display) -> Problem {
+/// The problem of a bundle that could not be packed or encrypted.
+pub fn failed(e: &dyn std::fmt::Display) -> Problem {
     Problem::new("SUP-102", "the support bundle could not be made", e.to_string(), "Free memory on this host and try again.")
 }

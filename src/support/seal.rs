@@ -57,8 +57,7 @@ pub fn seal(archive: &[u8], how: &Seal) -> Result<(Vec<u8>, Option<Zeroizing<Str
         }
         Seal::Phrase => {
             let random = Zeroizing::new(symbols::random(PHRASE));
-            let groups: Vec<&str> = (0..PHRASE).step_by(4).map(|at| &random[at..at + 4]).collect();
-            let phrase = Zeroizing::new(groups.join("-"));
+            let phrase = Zeroizing::new(symbols::grouped(&random));
             let mut by = scrypt::Recipient::new(SecretString::from(phrase.as_str().to_owned()));
             by.set_work_factor(WORK);
             let to = Encryptor::with_recipients(std::iter::once(&by as &dyn age::Recipient)).map_err(|e| failed(&e))?;

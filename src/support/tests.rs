@@ -70,7 +70,7 @@ fn unpacked(archive: &[u8]) -> BTreeMap<String, String> {
 fn s6_no_secret_and_no_post_comes_out_and_what_helps_does() {
     let dir = tempfile::tempdir().unwrap();
     let layout = host(dir.path());
-    let made = bundle(&layout, vec![Given::checks(&[])], &Seal::Open).unwrap();
+    let made = bundle(&layout, vec![Part::checks(&[])], &Seal::Open).unwrap();
     let files = unpacked(&made.bytes);
     for canary in canaries() {
         let found: Vec<_> = files.iter().filter(|(name, text)| name.contains(&canary) || text.contains(&canary)).map(|(name, _)| name).collect();

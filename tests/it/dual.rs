@@ -1,14 +1,14 @@
 //! IPv4 and IPv6 side by side on the complete file: pods, services, node ports and cluster DNS by both, policies that hold for both,
 //! nobody speaks under another's address; on one host, and between two.
 
-use crate::joined::{are, code, join};
+use crate::joined::{are, code, first, join};
 use crate::netpol::idle;
 use crate::node::stop;
 use crate::support::pods::{self, Prober, apply, kubectl};
 use crate::support::testhost::{Switch, TestHost};
 use crate::support::{needs_the_file, said, until};
 use serde_json::{Value, json};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::Duration;
 
 /// Guards against hanging forever; no promise about time.
@@ -23,10 +23,6 @@ struct Both {
     v6: String,
     /// A process in its network namespace.
     pid: i32,
-}
-
-fn up(host: &TestHost, name: &str) -> Child {
-    host.start_bare(&["up", "--sample", "--node-ip", &host.address, "--name", name], "up.log")
 }
 
 fn write_settings(host: &TestHost, stack: &str) {
@@ -109,6 +105,26 @@ fn policies_hold(by: &TestHost, from: &Both, to: &Both) {
     hears(from, &both, &[&as4, &as6]);
 }
 
+/// A pod that answers by both families, behind a service of both, and one on the first host that asks.
+struct Served {
+    server: Both,
+    client: Both,
+    serving: Prober,
+    service: [String; 2],
+}
+
+/// Starts them, the one that answers on the node `node`. Who asks is known by his own address, also through a service, and policies hold.
+fn served(by: &TestHost, node: &str) -> Served {
+    let (server, client) = (start(by, "server", node), start(by, "client", "one"));
+    let serving = Prober::inside(server.pid, &json!({"do": "greet", "port": PORT, "name": "server"}));
+    assert_eq!(serving.next(), "serving");
+    let service = service(by, "server");
+    let (as4, as6) = (format!("server as {}", client.v4), format!("server as {}", client.v6));
+    hears(&client, &[(&service[0], 80), (&service[1], 80)], &[&as4, &as6]);
+    policies_hold(by, &client, &server);
+    Served { server, client, serving, service }
+}
+
 /// Under its own address a pod is heard, under another's or a made-up one it is not.
 fn nobody_speaks_for_another(from: &Both, to: &Both) {
     let listening = Prober::inside(to.pid, &json!({"do": "hear", "port": 7001}));
@@ -136,21 +152,14 @@ fn a_node_with_both_families_carries_pods_services_dns_and_policies_by_both() {
     let switch = Switch::new();
     let host = switch.host();
     write_settings(&host, "dual");
-    let mut node = up(&host, "one");
-    host.healthy();
+    let mut node = first(&host);
     let addresses = told(&host, &["get", "node", "one"])["status"]["addresses"].clone();
     let internal: Vec<&str> = addresses.as_array().into_iter().flatten().filter(|a| a["type"] == "InternalIP").filter_map(|a| a["address"].as_str()).collect();
     assert_eq!(internal, [host.address.as_str(), "fd00:42::"]);
 
-    let (server, client) = (start(&host, "server", "one"), start(&host, "client", "one"));
-    let serving = Prober::inside(server.pid, &json!({"do": "greet", "port": PORT, "name": "server"}));
-    assert_eq!(serving.next(), "serving");
-    let [service4, service6] = service(&host, "server");
-    // Who asks is known by his own address, also through a service; by way of a node port, by the node's.
-    let (as4, as6) = (format!("server as {}", client.v4), format!("server as {}", client.v6));
-    hears(&client, &[(&service4, 80), (&service6, 80)], &[&as4, &as6]);
-    policies_hold(&host, &client, &server);
+    let Served { server, client, serving, service: [service4, service6] } = served(&host, "one");
     nobody_speaks_for_another(&client, &server);
+    // By way of a node port who asks is known by the node's own.
     let by_the_host = until("the host itself is heard by both, through services and node ports", PATIENCE, || {
         let all = [(service4.as_str(), 80), (service6.as_str(), 80), (host.address.as_str(), NODE_PORT), ("fd00:42::", NODE_PORT)];
         Some(Prober::on(&host, &ask(2, &all)).next()).filter(|heard| heard.as_array().is_some_and(|all| all.iter().all(|one| one[0] == "server")))
@@ -183,8 +192,7 @@ fn two_hosts_with_both_families_carry_them_through_the_mesh() {
     let switch = Switch::new();
     let (one, two) = (switch.host(), switch.host());
     write_settings(&one, "dual");
-    let mut first = up(&one, "one");
-    one.healthy();
+    let mut node = first(&one);
     // The joining host says nothing of it: it follows the cluster.
     let mut second = join(&two, "two", &code(&one, &[]));
     are(&one, &["one ready", "two ready"]);
@@ -192,23 +200,18 @@ fn two_hosts_with_both_families_carry_them_through_the_mesh() {
     until("the node says both of its pods' ranges", PATIENCE, || {
         kubectl(&one, &["get", "node", "two", "-o", "jsonpath={.spec.podCIDRs}"]).filter(|ranges| ranges.contains("10.42.1.0/24") && ranges.contains("fd00:42:0:1::/64"))
     });
-    let (server, client) = (start(&one, "server", "two"), start(&one, "client", "one"));
-    let serving = Prober::inside(server.pid, &json!({"do": "greet", "port": PORT, "name": "server"}));
-    assert_eq!(serving.next(), "serving");
-    let [service4, service6] = service(&one, "server");
-    let (as4, as6) = (format!("server as {}", client.v4), format!("server as {}", client.v6));
-    hears(&client, &[(&service4, 80), (&service6, 80)], &[&as4, &as6]);
-    policies_hold(&one, &client, &server);
+    let Served { server, service: [_, service6], serving, .. } = served(&one, "two");
     // The first host itself is another host to that pod, and is always let in.
     let heard = until("the other host itself is heard", PATIENCE, || {
         Some(Prober::on(&one, &ask(2, &[(&server.v4, PORT), (&server.v6, PORT), (&service6, 80)])).next()).filter(|heard| heard.as_array().is_some_and(|all| all.iter().all(|one| one[0] == "server")))
     });
     assert_eq!([&heard[1][1], &heard[2][1]], ["fd00:42::", "fd00:42::"]);
+    drop(serving);
 
     // Settings that ask for another one than the cluster's.
     stop(&two, &mut second);
     write_settings(&two, "ipv4");
     let refused = two.antihate(&["up", "--node-ip", &two.address, "--name", "two"]);
     assert!(!refused.status.success() && said(&refused).contains("PLC-105"), "{}", said(&refused));
-    stop(&one, &mut first);
+    stop(&one, &mut node);
 }

@@ -1,6 +1,7 @@
 //! Kernel: version, the parts that containers need, and limits that a node runs into.
 
 use super::asked::Asked;
+use super::kernel_room::LIMITS;
 use super::parts::Parts;
 use super::tree::{Tree, field, list};
 use crate::status::check::{Check, Group};
@@ -32,8 +33,8 @@ pub struct Facts {
     pub selinux: bool,
     /// It takes no module any more.
     pub closed: bool,
-    /// Limits: processes, watchers, watched files, open files, mappings, keys.
-    pub limits: [Option<u64>; 6],
+    /// What each of [`LIMITS`] allows.
+    pub limits: [Option<u64>; LIMITS.len()],
     /// Bytes that a crashed program may leave on disk, and where.
     pub core: (u64, String),
     /// What it was started with.
@@ -48,8 +49,6 @@ pub struct Facts {
 pub fn read(tree: &Tree, asked: &Asked) -> Facts {
     let release = tree.text("proc/sys/kernel/osrelease");
     let parts = Parts::new(tree, &release);
-    let limit = |name: &str| tree.number(&format!("proc/sys/{name}"));
-    let limits = ["kernel/pid_max", "fs/inotify/max_user_instances", "fs/inotify/max_user_watches", "fs/file-max", "vm/max_map_count", "kernel/keys/root_maxkeys"];
     Facts {
         namespaces: NAMESPACES.iter().chain(&SECOND).filter(|n| tree.at(&format!("proc/self/ns/{n}")).symlink_metadata().is_ok()).map(|n| (*n).into()).collect(),
         filesystems: tree.text("proc/filesystems").lines().filter_map(|l| l.split_whitespace().last()).map(String::from).collect(),
@@ -60,7 +59,7 @@ pub fn read(tree: &Tree, asked: &Asked) -> Facts {
         seccomp: tree.has("proc/sys/kernel/seccomp") || field(&tree.text("proc/self/status"), "Seccomp").is_some(),
         selinux: tree.text("sys/fs/selinux/enforce") == "1",
         closed: tree.text("proc/sys/kernel/modules_disabled") == "1",
-        limits: limits.map(limit),
+        limits: LIMITS.each_ref().map(|limit| limit.read(tree)),
         core: (asked.core_files, tree.text("proc/sys/kernel/core_pattern")),
         cmdline: tree.text("proc/cmdline"),
         tainted: tree.number("proc/sys/kernel/tainted").unwrap_or(0),

@@ -1,5 +1,6 @@
 //! Kernel, continued: limits that a node runs into, and whether it can be trusted.
 
+use super::ceiling::Ceiling;
 use super::kernel::Facts;
 use super::tree::known;
 use crate::status::check::{Check, Group};
@@ -8,30 +9,19 @@ const G: Group = Group::Kernel;
 /// Bits of the kernel's own report: a program of it has died, the hardware has reported an error.
 const FAULTS: u64 = 1 << 7 | 1 << 4;
 
+/// Its limits.
+pub const LIMITS: [Ceiling; 6] = [
+    Ceiling { file: "kernel/pid_max", named: ("kernel.processes", "Processes of the host", "each pod may have 4096, and Java has dozens of threads"), least: 32_768, told: ("CHK-256", "the host may have {} processes"), enough: 4_194_304 },
+    Ceiling { file: "fs/inotify/max_user_instances", named: ("kernel.watchers", "Watchers of files", "containerd and the kubelet watch files of every pod"), least: 128, told: ("CHK-257", "a user may have {} watchers of files"), enough: 512 },
+    Ceiling { file: "fs/inotify/max_user_watches", named: ("kernel.watched", "Watched files", "containerd and the kubelet watch files of every pod"), least: 8_192, told: ("CHK-258", "a user may watch {} files"), enough: 524_288 },
+    Ceiling { file: "fs/file-max", named: ("kernel.files", "Open files of the host", "queue and database hold thousands open"), least: 100_000, told: ("CHK-259", "the host may have {} files open"), enough: 2_097_152 },
+    Ceiling { file: "vm/max_map_count", named: ("kernel.mappings", "Mappings of memory", "the queue maps every segment of its log"), least: 65_530, told: ("CHK-260", "a program may have {} mappings of memory"), enough: 262_144 },
+    Ceiling { file: "kernel/keys/root_maxkeys", named: ("kernel.keys", "Keys in the kernel", "every container takes one"), least: 1_000, told: ("CHK-261", "root may have {} keys in the kernel"), enough: 1_000_000 },
+];
+
 /// Judges them.
 pub fn judge(f: &Facts) -> Vec<Check> {
-    let mut all = limits(f);
-    all.extend(trust(f));
-    all
-}
-
-fn limits(f: &Facts) -> Vec<Check> {
-    let low = |at: usize, least: u64| f.limits[at].is_some_and(|n| n < least);
-    let told = |at: usize| known(f.limits[at]);
-    vec![
-        G.check("kernel.processes", "Processes of the host", "each pod may have 4096, and Java has dozens of threads", told(0))
-            .warns(low(0, 32_768), "CHK-256", format!("the host may have {} processes", told(0)), "Raise it with `sysctl -w kernel.pid_max=4194304`, and for good in /etc/sysctl.d."),
-        G.check("kernel.watchers", "Watchers of files", "containerd and the kubelet watch files of every pod", told(1))
-            .warns(low(1, 128), "CHK-257", format!("a user may have {} watchers of files", told(1)), "Raise it with `sysctl -w fs.inotify.max_user_instances=512`, and for good in /etc/sysctl.d."),
-        G.check("kernel.watched", "Watched files", "containerd and the kubelet watch files of every pod", told(2))
-            .warns(low(2, 8_192), "CHK-258", format!("a user may watch {} files", told(2)), "Raise it with `sysctl -w fs.inotify.max_user_watches=524288`, and for good in /etc/sysctl.d."),
-        G.check("kernel.files", "Open files of the host", "queue and database hold thousands open", told(3))
-            .warns(low(3, 100_000), "CHK-259", format!("the host may have {} files open", told(3)), "Raise it with `sysctl -w fs.file-max=2097152`, and for good in /etc/sysctl.d."),
-        G.check("kernel.mappings", "Mappings of memory", "the queue maps every segment of its log", told(4))
-            .warns(low(4, 65_530), "CHK-260", format!("a program may have {} mappings of memory", told(4)), "Raise it with `sysctl -w vm.max_map_count=262144`, and for good in /etc/sysctl.d."),
-        G.check("kernel.keys", "Keys in the kernel", "every container takes one", told(5))
-            .warns(low(5, 1_000), "CHK-261", format!("root may have {} keys in the kernel", told(5)), "Raise it with `sysctl -w kernel.keys.root_maxkeys=1000000`, and for good in /etc/sysctl.d."),
-    ]
+    LIMITS.iter().zip(f.limits).map(|(limit, found)| limit.judge(G, found)).chain(trust(f)).collect()
 }
 
 fn trust(f: &Facts) -> Vec<Check> {

@@ -6,6 +6,7 @@
 
 pub mod ask;
 pub mod asked;
+mod ceiling;
 mod control_groups;
 mod disk;
 mod gpu;
@@ -35,6 +36,11 @@ pub use time::{CLOCK, clock};
 
 use std::path::Path;
 use tree::Tree;
+
+/// Asks and judges this host.
+pub fn look(question: &Question) -> Vec<Check> {
+    run(Path::new("/"), &ask(question))
+}
 
 /// Reads what lies below `root` and judges it with what was asked: every check, in the order of telling.
 pub fn run(root: &Path, asked: &Asked) -> Vec<Check> {

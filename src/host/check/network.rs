@@ -1,12 +1,19 @@
 //! Network: addresses, ways, links, and what others do to packets.
 
 use super::asked::Asked;
+use super::ceiling::Ceiling;
 use super::tree::{Tree, known, list};
 use crate::host::facts::{Address, choose_address, default_link};
 use crate::manifests::network::is_pod;
 use crate::status::check::{Check, Group};
 
 const G: Group = Group::Network;
+/// Limits of the kernel for packets and connections.
+const LIMITS: [Ceiling; 3] = [
+    Ceiling { file: "net/netfilter/nf_conntrack_max", named: ("network.connections", "Connections", "each connection through a service takes a place in the kernel's table"), least: 65_536, told: ("CHK-298", "the kernel remembers {} connections"), enough: 262_144 },
+    Ceiling { file: "net/ipv4/neigh/default/gc_thresh3", named: ("network.neighbours", "Neighbours", "each pod is a neighbour"), least: 512, told: ("CHK-299", "the kernel remembers {} neighbours"), enough: 4_096 },
+    Ceiling { file: "net/core/somaxconn", named: ("network.waiting", "Connections that wait", "queue and database are asked by many at once"), least: 128, told: ("CHK-304", "{} connections may wait to be taken"), enough: 4_096 },
+];
 /// The mesh wraps packets: smaller ones than this would be cut in pieces.
 const PACKET: u64 = 1400;
 /// Megabits a second.
@@ -33,8 +40,8 @@ pub struct Facts {
     pub packets: (u64, u64),
     /// Packets are dropped that came another way than the answer would go.
     pub strict: bool,
-    /// Limits: connections, neighbours, connections that wait to be taken.
-    pub limits: [Option<u64>; 3],
+    /// What each of [`LIMITS`] allows.
+    pub limits: [Option<u64>; LIMITS.len()],
     /// Tables of the old packet filter.
     pub old_filter: Vec<String>,
     /// Docker's engine runs, firewalld or ufw is on.
@@ -62,7 +69,7 @@ pub fn read(tree: &Tree, asked: &Asked) -> Facts {
         forwards: asked.forwarding_settable || set("ipv4/ip_forward") == Some(1),
         packets: (count(1) + count(9), count(2) + count(10)),
         strict: set("ipv4/conf/all/rp_filter") == Some(1),
-        limits: ["netfilter/nf_conntrack_max", "ipv4/neigh/default/gc_thresh3", "core/somaxconn"].map(set),
+        limits: LIMITS.each_ref().map(|limit| limit.read(tree)),
         old_filter: tree.text("proc/net/ip_tables_names").split_whitespace().map(String::from).collect(),
         docker: tree.has("run/docker.pid"),
         firewall: [("firewalld", tree.has("run/firewalld")), ("ufw", ufw)].into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect(),
@@ -120,22 +127,18 @@ fn link(f: &Facts) -> Vec<Check> {
 }
 
 fn others(f: &Facts) -> Vec<Check> {
-    let low = |at: usize, least: u64| f.limits[at].is_some_and(|n| n < least);
-    let told = |at: usize| known(f.limits[at]);
-    vec![
+    let mut all = vec![
         G.check("network.reverse-path", "Check of the way back", "packets of pods and of joined hosts may come by another link than the answer takes", if f.strict { "strict" } else { "loose or off" })
             .warns(f.strict, "CHK-297", "the kernel drops packets that came by another link (rp_filter is 1)", "Set it with `sysctl -w net.ipv4.conf.all.rp_filter=2`, and for good in /etc/sysctl.d."),
-        G.check("network.connections", "Connections", "each connection through a service takes a place in the kernel's table", told(0))
-            .warns(low(0, 65_536), "CHK-298", format!("the kernel remembers {} connections", told(0)), "Raise it with `sysctl -w net.netfilter.nf_conntrack_max=262144`, and for good in /etc/sysctl.d."),
-        G.check("network.neighbours", "Neighbours", "each pod is a neighbour", told(1))
-            .warns(low(1, 512), "CHK-299", format!("the kernel remembers {} neighbours", told(1)), "Raise it with `sysctl -w net.ipv4.neigh.default.gc_thresh3=4096`, and for good in /etc/sysctl.d."),
-        G.check("network.waiting", "Connections that wait", "queue and database are asked by many at once", told(2))
-            .warns(low(2, 128), "CHK-304", format!("{} connections may wait to be taken", told(2)), "Raise it with `sysctl -w net.core.somaxconn=4096`, and for good in /etc/sysctl.d."),
+    ];
+    all.extend(LIMITS.iter().zip(f.limits).map(|(limit, found)| limit.judge(G, found)));
+    all.extend([
         G.check("network.old-filter", "Old packet filter", "rules of the old filter (iptables-legacy) are applied beside ours and may drop pods' packets", list(&f.old_filter))
             .warns(!f.old_filter.is_empty(), "CHK-300", format!("the old packet filter has tables: {}", list(&f.old_filter)), "See with `iptables-legacy -S` what they do; remove what nobody needs."),
         G.check("network.docker", "Docker", "it drops packets that pass through the host unless a rule allows them, those of pods too", if f.docker { "runs" } else { "does not run" })
             .warns(f.docker, "CHK-301", "Docker runs on this host", "If pods do not reach each other: `iptables -I DOCKER-USER -s 10.42.0.0/16 -j ACCEPT`, and the same with -d; or take Docker off this host."),
         G.check("network.firewall", "Other firewalls", "they drop what they do not know, and reload their rules at any time", list(&f.firewall))
             .warns(!f.firewall.is_empty(), "CHK-302", format!("a firewall is on: {}", list(&f.firewall)), "Let it pass 10.42.0.0/16 and 10.43.0.0/16, and port 8443 for the page; or switch it off: the node has rules of its own."),
-    ]
+    ]);
+    all
 }

@@ -28,7 +28,7 @@ pub fn undrain(layout: &Layout, name: &str) -> Result<(), Problem> {
 
 fn kubectl(layout: &Layout, args: &[&str]) -> Result<(), Problem> {
     let failed = |why: String| problem(108, format!("`kubectl {}` failed", args[0]), why, "Read the cause. A pod whose data lie on that host can run nowhere else: `antihate node remove --force` does not wait for it.");
-    let env = [("KUBECONFIG".to_string(), layout.admin_kubeconfig().display().to_string()), ("HOME".to_string(), layout.kubernetes().join("home").display().to_string())];
+    let env = layout.kubectl_environment(&layout.admin_kubeconfig());
     let (done, _) = once::run(&layout.current().join("kubernetes"), "kubectl", args, &env, |_| Ok::<(), ()>(())).map_err(|e| failed(e.to_string()))?;
     if done.ok { Ok(()) } else { Err(failed(done.stderr)) }
 }
