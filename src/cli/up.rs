@@ -14,11 +14,13 @@ use crate::host::distribution::Distribution;
 use crate::host::k3s::binary;
 use crate::host::settings::Settings;
 use crate::host::storage::luks::Wish;
+use crate::host::inputs::{self, Inputs};
 use crate::host::{facts, guard, place, prepare, survey};
 use crate::payload::{Payload, need};
 use crate::setup::Invitation;
 use crate::status::Problem;
 use crate::task::Tasks;
+use std::io::{BufRead, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
@@ -49,6 +51,9 @@ pub struct Up {
     /// Run the sample site and observe it.
     #[arg(long)]
     sample: bool,
+    /// Go on with a first start that was cut off also where this one is asked for something else.
+    #[arg(long)]
+    changed: bool,
     /// Where the page listens.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
     page: SocketAddr,
@@ -72,6 +77,7 @@ impl Up {
         let k3s = binary::choose(&self.k3s.wish(&wanted.settings)?, &layout)?;
         survey::raise_open_files();
         let settings = self.settings(layout, k3s.map_or(Distribution::Embedded, Distribution::K3s), &wanted)?;
+        inputs::settle(&settings.layout, &Inputs::of(&settings, wanted.settings.sample), |differ| self.changed || (!context.json && agreed(differ)))?;
         prepare::folders(&settings)?;
         let gpus = Gpus::new(&self.driver.driver_root, context.gpu_probe);
         let again = super::block_on(serve(settings, wanted, self.page, payload, gpus, context.json))??;
@@ -129,6 +135,16 @@ impl Up {
             layout,
         })
     }
+}
+
+/// Asks the person at the terminal, if there is one.
+fn agreed(differ: &[String]) -> bool {
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return false;
+    }
+    eprintln!("An earlier start was cut off that was asked for something else:\n  {}\nGo on with what is wanted now? [y/N]", differ.join("\n  "));
+    let mut typed = String::new();
+    std::io::stdin().lock().read_line(&mut typed).is_ok() && ["y", "yes"].contains(&typed.trim().to_lowercase().as_str())
 }
 
 /// Replaces this process by a fresh one with the same arguments: nothing that was known of the old cluster is left in memory.

@@ -15,6 +15,7 @@ pub mod guard;
 pub mod heal;
 mod host6;
 pub mod images;
+pub mod inputs;
 pub mod joining;
 pub mod k3s;
 pub mod kubernetes;

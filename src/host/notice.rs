@@ -2,6 +2,7 @@
 
 use super::heal::{self, Facts, Part};
 use super::hosts::member;
+use super::inputs;
 use super::up::Node;
 use crate::process::supervisor::State;
 use crate::status::{NodeStatus, StepState};
@@ -22,11 +23,15 @@ const STUCK: (TimeDelta, TimeDelta) = (TimeDelta::seconds(60), TimeDelta::second
 impl Node {
     /// Returns once a part has to be made anew and the note for it lies there: the node is to end and to start again.
     pub(super) async fn notice(&self) -> Part {
+        let mut finished = false;
         for look in 1_u32.. {
             tokio::time::sleep(EVERY).await;
             let states = self.states().await;
             self.notice_member(states.iter().find(|(name, _)| *name == "etcd").map_or(0, |(_, state)| state.failing())).await;
             let status = self.board.subscribe().borrow().clone();
+            if status.healthy && !finished {
+                finished = inputs::finish(&self.settings.layout).is_ok();
+            }
             if look.is_multiple_of(REMEMBER) && status.healthy {
                 let layout = self.settings.layout.clone();
                 drop(tokio::task::spawn_blocking(move || heal::remember(&layout)).await);

@@ -88,7 +88,7 @@ pub fn only_at_home(layout: &Layout, what: &str) -> Result<(), Problem> {
 pub fn save(layout: &Layout, place: &Place) -> Result<bool, Problem> {
     let path = file(layout);
     let failed = |e: std::io::Error| Problem::new("PLC-102", format!("{} cannot be written", path.display()), e.to_string(), "See that the data root is writable and has free space.");
-    std::fs::create_dir_all(layout.cluster()).map_err(failed)?;
+    files::folder(&layout.cluster(), 0o755).map_err(failed)?;
     let text = serde_json::to_vec_pretty(place).expect("plain data");
     files::replace_if_changed(&path, &text, 0o600).map_err(failed)
 }

@@ -9,7 +9,7 @@ use crate::files;
 use crate::process::cgroup::{self, Cgroup};
 use crate::process::{netlink, scan};
 use crate::status::Problem;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,27 +17,27 @@ fn problem(doing: &str, place: &Path, e: &std::io::Error) -> Problem {
     Problem::new("PRE-101", format!("cannot {doing} {}", place.display()), e.to_string(), "see that the place exists and root may write there, then start again")
 }
 
-/// Makes the node's folders but for the volumes'; those that hold secrets are for root only.
+/// Makes the node's folders but for the volumes', and clears them of what a killed writer left; those that hold secrets are for root only.
 pub fn folders(s: &Settings) -> Result<(), Problem> {
     let layout = &s.layout;
     let k = layout.kubernetes();
     let open = [&layout.data, &layout.run, &layout.store(), &k, &layout.data.join("logs"), &layout.cdi()].map(|p| (p.clone(), 0o755));
     let closed = [layout.pki(), layout.identity(), layout.rendered(), k.join("kine"), k.join("home"), layout.run.join("tmp"), layout.data.join("secrets")].map(|p| (p, 0o700));
     for (path, mode) in open.into_iter().chain(closed) {
-        let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(&path);
-        made.and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))).map_err(|e| problem("make", &path, &e))?;
+        let made = files::folder(&path, mode).and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)));
+        made.and_then(|()| files::clear_unfinished(&path)).map_err(|e| problem("make", &path, &e))?;
     }
-    Ok(())
+    files::clear_unfinished(&layout.cluster()).map_err(|e| problem("clear", &layout.cluster(), &e))
 }
 
 /// Makes the folders of the volumes, on the disk that was chosen; not before it is there.
 pub fn volumes(s: &Settings) -> Result<(), Problem> {
     let layout = &s.layout;
     storage::ensure(layout, s.storage.as_deref())?;
-    let made = std::fs::create_dir_all(layout.volumes()).and_then(|()| std::fs::set_permissions(layout.volumes(), std::fs::Permissions::from_mode(0o755)));
+    let made = files::folder(&layout.volumes(), 0o755).and_then(|()| std::fs::set_permissions(layout.volumes(), std::fs::Permissions::from_mode(0o755)));
     made.map_err(|e| problem("make", &layout.volumes(), &e))?;
     for folder in crate::manifests::folders(layout) {
-        let made = std::fs::create_dir_all(&folder.path).and_then(|()| std::os::unix::fs::chown(&folder.path, Some(folder.uid), Some(folder.gid)));
+        let made = files::folder(&folder.path, 0o755).and_then(|()| std::os::unix::fs::chown(&folder.path, Some(folder.uid), Some(folder.gid)));
         let moded = made.and_then(|()| std::fs::set_permissions(&folder.path, std::fs::Permissions::from_mode(folder.mode)));
         moded.map_err(|e| problem("make", &folder.path, &e))?;
     }
@@ -99,7 +99,11 @@ pub fn old_network(layout: &Layout) -> Result<(), Problem> {
 /// Writes the rendered configuration; returns what changed.
 pub fn configuration(s: &Settings) -> Result<Vec<PathBuf>, Problem> {
     let mut changed = Vec::new();
-    for (path, text) in s.distribution.files(s) {
+    let files = s.distribution.files(s);
+    for folder in files.iter().filter_map(|(path, _)| path.parent()).collect::<std::collections::BTreeSet<_>>() {
+        files::clear_unfinished(folder).map_err(|e| problem("clear", folder, &e))?;
+    }
+    for (path, text) in files {
         if files::replace_if_changed(&path, text.as_bytes(), 0o600).map_err(|e| problem("write", &path, &e))? {
             changed.push(path);
         }

@@ -105,7 +105,7 @@ pub fn unpack_models(payload: &Payload, data: &Path, space: &SpaceProbe<'_>) -> 
         return Ok(Vec::new());
     }
     check_space(data, due.iter().map(|item| item.entry.size).sum(), space)?;
-    std::fs::create_dir_all(&root).map_err(|e| PackError::io("create", &root, e))?;
+    files::folder(&root, 0o755).map_err(|e| PackError::io("create", &root, e))?;
     clear(&root)?;
     due.into_iter().map(|item| unpack_one(item, &root)).collect()
 }

@@ -73,7 +73,7 @@ pub fn unpack_kubernetes(payload: &Payload, data: &Path, space: &SpaceProbe<'_>,
     let mut written = 0;
     if !is_complete(&folder, &items) {
         check_space(data, items.iter().map(|item| item.entry.size.next_multiple_of(BLOCK)).sum(), space)?;
-        std::fs::create_dir_all(&store).map_err(|e| PackError::io("create", &store, e))?;
+        files::folder(&store, 0o755).map_err(|e| PackError::io("create", &store, e))?;
         clear(&store)?;
         let temp = store.join(format!(".unpack-{id}"));
         written = write_all(&items, &temp, progress).inspect_err(|_| drop(std::fs::remove_dir_all(&temp)))?;

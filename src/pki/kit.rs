@@ -79,10 +79,15 @@ pub fn is_whole(dir: &Path, name: &str) -> bool {
 /// signed is then issued again, because its fingerprint differs. So is one that begins later than now, because it was made under a
 /// wrong clock, and one whose rest is too short for its leaves.
 pub fn authority(dir: &Path, name: &str, cn: &str, now: OffsetDateTime) -> Result<Authority, PkiError> {
+    let (crt, key, record) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")), dir.join(format!("{name}.json")));
+    let recorded = |pem: &str, key_pem: &str| files::replace(&record, &serde_json::to_vec(&sums(pem, key_pem)).expect("plain data"), 0o644).map_err(io(&record));
     if let Some(there) = existing(dir, name, now) {
+        if !record.exists() {
+            // Cut off before the last file: without it damage would not be seen.
+            recorded(&there.pem, &std::fs::read_to_string(&key).map_err(io(&key))?)?;
+        }
         return Ok(there);
     }
-    let (crt, key, record) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")), dir.join(format!("{name}.json")));
     if crt.exists() {
         tracing::warn!(authority = name, "an authority's files are damaged, or it does not hold at this time: it is made anew, with all that it signed");
     }
@@ -99,7 +104,7 @@ pub fn authority(dir: &Path, name: &str, cn: &str, now: OffsetDateTime) -> Resul
     let key_pem = pair.serialize_pem();
     files::replace(&key, key_pem.as_bytes(), 0o600).map_err(io(&key))?;
     files::replace(&crt, pem.as_bytes(), 0o644).map_err(io(&crt))?;
-    files::replace(&record, &serde_json::to_vec(&sums(&pem, &key_pem)).expect("plain data"), 0o644).map_err(io(&record))?;
+    recorded(&pem, &key_pem)?;
     Ok(Authority { issuer: Issuer::new(params, pair), pem })
 }
 

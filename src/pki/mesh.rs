@@ -33,7 +33,7 @@ pub fn ensure(dir: &Path) -> Result<Pair, PkiError> {
         return Ok(pair(raw));
     }
     let made = pair(rand::random());
-    std::fs::create_dir_all(dir).map_err(failed)?;
+    files::folder(dir, 0o755).map_err(failed)?;
     files::replace(&path, format!("{}\n", *made.private).as_bytes(), 0o600).map_err(failed)?;
     Ok(made)
 }

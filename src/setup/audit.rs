@@ -85,7 +85,7 @@ impl Audit {
         let mut line = serde_json::to_vec(&Line { at: Utc::now().to_rfc3339(), deed })?;
         line.push(b'\n');
         let dir = self.path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(dir)?;
+        files::folder(dir, 0o755)?;
         let new = !self.path.exists();
         let mut file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?;
         file.write_all(&line)?;

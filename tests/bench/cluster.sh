@@ -114,6 +114,7 @@ start kube-controller-manager --kubeconfig="$KEYS/controller-manager.kubeconfig"
   --root-ca-file="$KEYS/ca.crt" --use-service-account-credentials=true
 start kube-scheduler --kubeconfig="$KEYS/scheduler.kubeconfig"
 start kubelet --config="$etc/kubelet.yaml" --kubeconfig="$KEYS/kubelet.kubeconfig" --root-dir="$ROOT/kubelet" \
-  --cert-dir="$ROOT/kubelet/pki" --hostname-override="$NODE" --node-ip="$IP"
+  --cert-dir="$ROOT/kubelet/pki" --hostname-override="$NODE" --node-ip="$IP" \
+  --node-labels=antihate.io/pool-general=true,antihate.io/pool-database=true,antihate.io/pool-analysis=true
 start kube-proxy --config="$etc/kube-proxy.yaml"
 wait

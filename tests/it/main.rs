@@ -6,6 +6,7 @@ mod support;
 
 mod bundle;
 mod cluster;
+mod crash;
 mod dual;
 mod enrollment;
 mod file;

@@ -191,6 +191,9 @@ fn killed_at_each_step_of_the_first_start_it_comes_to_the_same_end() {
         until("the step is reached", PATIENCE, || reached(&host, step).then_some(()));
         kill_host_process(&mut node);
     }
+    let other = host.antihate(&["up", "--sample", "--node-ip", &host.address, "--name", "leaf-2"]);
+    let told = String::from_utf8_lossy(&other.stderr);
+    assert!(other.status.code() == Some(1) && told.contains("PRE-111") && told.contains("leaf-1 before, leaf-2 now"), "{told}");
     let mut node = up(&host);
     let status = host.healthy();
     assert_eq!(status["pipeline"]["lost"], 0);
