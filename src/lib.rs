@@ -14,6 +14,7 @@ pub mod wire;
 // Mechanisms.
 pub mod cluster;
 pub mod device;
+pub mod discovery;
 pub mod fetch;
 pub mod files;
 pub mod inference;
@@ -28,6 +29,7 @@ pub mod web;
 
 // Roles.
 pub mod analyze;
+pub mod console;
 pub mod enroll;
 pub mod host;
 pub mod join;

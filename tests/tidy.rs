@@ -7,8 +7,8 @@ use std::process::Command;
 
 const VOCABULARY: &[&str] = &["config", "domain", "manifests", "policy", "status", "wire"];
 const MECHANISMS: &[&str] =
-    &["cluster", "device", "fetch", "files", "inference", "payload", "pki", "process", "queue", "store", "task", "telemetry", "web"];
-const ROLES: &[&str] = &["analyze", "enroll", "host", "join", "observe", "operate", "preview", "record", "setup", "support"];
+    &["cluster", "device", "discovery", "fetch", "files", "inference", "payload", "pki", "process", "queue", "store", "task", "telemetry", "web"];
+const ROLES: &[&str] = &["analyze", "console", "enroll", "host", "join", "observe", "operate", "preview", "record", "setup", "support"];
 /// Mechanisms that every mechanism may use.
 const COMMON: &[&str] = &["files", "task", "telemetry"];
 /// Arrows between roles; everything else is forbidden.
@@ -16,6 +16,8 @@ const ROLE_ARROWS: &[(&str, &[&str])] = &[
     ("host", &["setup", "enroll", "join", "operate", "record", "support"]),
     ("preview", &["observe", "analyze", "record", "setup"]),
     ("analyze", &["record"]),
+    // The console shows what these publish and starts what they offer; nothing of it is decided there.
+    ("console", &["host", "setup", "support"]),
 ];
 /// Heavy crates and their only home.
 const FENCES: &[(&str, &[&str])] = &[
@@ -36,6 +38,9 @@ const FENCES: &[(&str, &[&str])] = &[
     ("argon2", &["setup"]),
     ("zxcvbn", &["setup"]),
     ("age", &["support"]),
+    ("mdns_sd", &["discovery"]),
+    ("ratatui", &["console"]),
+    ("signal_hook", &["console"]),
     ("anyhow", &["cli"]),
 ];
 const LINES_A_FILE: usize = 400;

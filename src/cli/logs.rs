@@ -1,7 +1,7 @@
 //! `antihate logs`: the log of one component of the host.
 
 use super::{Context, DataArg};
-use crate::files::tail;
+use crate::files::{logs, tail};
 use crate::status::Problem;
 use std::io::Write;
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ impl Logs {
         let layout = self.data.layout()?;
         let mut out = std::io::stdout().lock();
         let dir = layout.data.join("logs");
-        let names = names(&dir);
+        let names = logs(&dir);
         let Some(component) = self.component else {
             print(&mut out, &names, context.json)?;
             return Ok(ExitCode::SUCCESS);
@@ -48,14 +48,6 @@ fn print(out: &mut impl Write, lines: &[String], json: bool) -> anyhow::Result<(
     Ok(lines.iter().try_for_each(|line| writeln!(out, "{line}"))?)
 }
 
-fn names(dir: &std::path::Path) -> Vec<String> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut names: Vec<String> =
-        entries.filter_map(|e| e.file_name().to_str()?.strip_suffix(".log").map(String::from)).collect();
-    names.sort();
-    names
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +58,6 @@ mod tests {
         let path = dir.path().join("a.log");
         std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
         assert_eq!(tail(&path, 2).unwrap(), ["two", "three"]);
-        assert_eq!(names(dir.path()), ["a"]);
+        assert_eq!(logs(dir.path()), ["a"]);
     }
 }

@@ -7,6 +7,7 @@
 pub mod pod;
 
 mod check;
+mod console;
 mod enroll;
 mod gpu;
 mod hub;
@@ -60,6 +61,7 @@ enum Command {
     Logs(logs::Logs),
     Support(support::Support),
     SetupPin(setup_pin::SetupPin),
+    Console(console::Console),
     Gpu(gpu::GpuCmd),
     Manifests(manifests::Manifests),
     Kubectl(kubectl::Kubectl),
@@ -144,6 +146,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Logs(c) => c.run(context),
         Command::Support(c) => c.run(context),
         Command::SetupPin(c) => c.run(context),
+        Command::Console(c) => c.run(context),
         Command::Gpu(c) => c.run(context),
         Command::Manifests(c) => c.run(context),
         Command::Kubectl(c) => c.run(context),

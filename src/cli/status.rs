@@ -2,9 +2,9 @@
 
 use super::{Context, DataArg};
 use crate::config::layout::Layout;
+use crate::host::board::published;
 use crate::host::guard;
-use crate::process::scan::alive;
-use crate::status::{NodeStatus, Problem, Step, StepState, Upstream};
+use crate::status::{NodeStatus, Problem, Step, StepState};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -31,7 +31,7 @@ impl Status {
     /// Reads, waits if asked, prints.
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let layout = self.data.layout()?;
-        let status = if self.wait { wait(&layout, Duration::from_secs(self.timeout), ABSENT) } else { read(&layout) }?;
+        let status = if self.wait { wait(&layout, Duration::from_secs(self.timeout), ABSENT) } else { published(&layout) }?;
         let text = if context.json { serde_json::to_string_pretty(&status)? + "\n" } else { render(&status) };
         std::io::stdout().lock().write_all(text.as_bytes())?;
         Ok(if status.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -43,7 +43,7 @@ fn wait(layout: &Layout, limit: Duration, absent: Duration) -> Result<NodeStatus
     let deadline = Instant::now() + limit;
     let mut seen = Instant::now();
     loop {
-        let found = read(layout);
+        let found = published(layout);
         if found.is_ok() || guard::is_held(layout) {
             seen = Instant::now();
         }
@@ -54,25 +54,13 @@ fn wait(layout: &Layout, limit: Duration, absent: Duration) -> Result<NodeStatus
     }
 }
 
-/// The published status, refused when the process that published it is gone.
-fn read(layout: &Layout) -> Result<NodeStatus, Problem> {
-    let path = layout.status();
-    let none = |cause: String| Problem::new("CLI-102", "no node runs here", cause, "Start it with `antihate up`.");
-    if !guard::is_held(layout) {
-        return Err(none(format!("nothing holds {}", layout.lock().display())));
-    }
-    let text = std::fs::read(&path).map_err(|e| none(format!("{}: {e}", path.display())))?;
-    let status: NodeStatus = serde_json::from_slice(&text).map_err(|e| none(format!("{} is not a status: {e}", path.display())))?;
-    if !alive(status.pid as i32) {
-        return Err(none(format!("process {} published {} and is gone", status.pid, path.display())));
-    }
-    Ok(status)
-}
-
 fn render(status: &NodeStatus) -> String {
     let mut out = String::new();
     let health = if status.healthy { "healthy" } else { "not healthy yet" };
     let _ = writeln!(out, "{} (antihate {}): {health}. {}", status.node, status.version, status.summary);
+    if let Some(page) = &status.page {
+        let _ = writeln!(out, "The page: {}", page.addresses.join("  "));
+    }
     for step in &status.steps {
         let _ = writeln!(out, "  {:<8} {}{}", word(step), step.title, remark(&step.detail));
         if let StepState::Failed { problem } = &step.state {
@@ -81,7 +69,7 @@ fn render(status: &NodeStatus) -> String {
     }
     let p = &status.pipeline;
     let _ = writeln!(out, "Posts: {} stored, {} in the last minute, backlog {}, set aside {}, lost {}.", p.stored, p.per_minute, p.backlog, p.quarantined, p.lost);
-    let _ = writeln!(out, "Upstream: {}.", upstream(&status.upstream));
+    let _ = writeln!(out, "Upstream: {}.", status.upstream.sentence());
     for component in status.components.iter().filter(|c| !c.healthy) {
         let _ = writeln!(out, "  not well: {} ({}){}", component.name, component.place, remark(&component.detail));
     }
@@ -103,26 +91,17 @@ fn remark(detail: &str) -> String {
     if detail.is_empty() { String::new() } else { format!(": {detail}") }
 }
 
-fn upstream(link: &Upstream) -> String {
-    match link {
-        Upstream::Unclaimed => "not enrolled; nothing waits for it".into(),
-        Upstream::Enrolling { detail } => format!("enrolling, {detail}"),
-        Upstream::Enrolled { geography, hub, connected: true, .. } => format!("enrolled in {geography} at {hub}, connected"),
-        Upstream::Enrolled { geography, hub, .. } => format!("enrolled in {geography} at {hub}, not reached now; posts are kept here"),
-        Upstream::Failed { problem } => format!("failed, {problem}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::Upstream;
 
     #[test]
     fn without_a_host_process_the_last_status_is_not_shown() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
         crate::files::replace(&layout.status(), b"{}", 0o600).unwrap();
-        assert_eq!(read(&layout).unwrap_err().code, "CLI-102");
+        assert_eq!(published(&layout).unwrap_err().code, "CLI-102");
     }
 
     #[test]
@@ -134,10 +113,10 @@ mod tests {
         let held = std::fs::File::create(layout.lock()).unwrap();
         fs2::FileExt::lock_exclusive(&held).unwrap();
         publish(&status);
-        assert!(read(&layout).is_ok());
+        assert!(published(&layout).is_ok());
         status.pid = i32::MAX as u32;
         publish(&status);
-        let refused = read(&layout).unwrap_err();
+        let refused = published(&layout).unwrap_err();
         assert!(refused.code == "CLI-102" && refused.cause.contains("is gone"), "{refused:?}");
     }
 
@@ -155,7 +134,7 @@ mod tests {
         let step = Step { id: "prepare".into(), title: "Prepare this host".into(), state: StepState::Failed { problem }, detail: String::new(), since: now };
         let status = NodeStatus {
             version: "0".into(), pid: 0, node: "leaf-1".into(), healthy: false, summary: String::new(), steps: vec![step],
-            components: vec![], pipeline: Default::default(), upstream: Upstream::Unclaimed, at: now,
+            components: vec![], pipeline: Default::default(), upstream: Upstream::Unclaimed, page: None, at: now,
         };
         let text = render(&status);
         assert!(["CHK-104", "process 7", "end it", "lost 0"].iter().all(|part| text.contains(part)), "{text}");

@@ -2,13 +2,11 @@
 
 use super::{Context, DataArg};
 use crate::files;
-use crate::config::layout::Layout;
-use crate::host::check::{self, Question};
-use crate::host::guard;
+use crate::host::check;
 use crate::status::Problem;
 use crate::support::{Bundle, LEFT_OUT, Part, Seal, bundle, parts};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Packs what somebody who helps has to see: states, logs, facts of this host; no post, no secret. Works while the node is down.
@@ -50,19 +48,13 @@ impl Support {
             eprintln!("Not encrypted: whoever gets the file reads this host's logs and addresses. Send it only over a way that is closed itself.");
         }
         eprintln!("collecting; what does not answer is given up after 15 s");
-        let made = bundle(&layout, vec![checks(&layout)], &seal)?;
+        let made = bundle(&layout, vec![Part::checks(&check::quick(&layout))], &seal)?;
         let path = place(self.out, &made.file_name(!self.no_encryption))?;
         files::replace(&path, &made.bytes, 0o600).map_err(|e| unwritten(&path, &e))?;
         let told = serde_json::json!({"file": path, "bytes": made.bytes.len(), "phrase": made.phrase.as_deref(), "manifest": made.manifest});
         context.say(&told, &sentence(&made, &path.display().to_string()))?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// The checks that take no time.
-fn checks(layout: &Layout) -> Part {
-    let question = Question { layout, need: 0, address: false, page: check::PAGE, driver_root: Path::new("/"), running: guard::is_held(layout), quick: true };
-    Part::checks(&check::look(&question))
 }
 
 /// The file: as named, or in the folder that was named.

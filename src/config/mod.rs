@@ -17,6 +17,6 @@ mod valid_tests;
 pub use observation::Observation;
 pub use place::Place;
 pub use resolved::{HostFacts, Resolved};
-pub use settings::{Analyzer, Engine, Feed, Import, Instance, Network, Node, Settings, Sources, Storage};
+pub use settings::{Analyzer, Engine, Feed, Import, Instance, Network, Node, Page, Settings, Sources, Storage};
 pub use sizes::{GIB, MIB, Share, Sizes, Volumes};
 pub use valid::{Valid, load, save_text};

@@ -30,6 +30,8 @@ pub struct Settings {
     pub storage: Storage,
     /// How the hosts of a cluster are joined.
     pub network: Network,
+    /// How the page is found.
+    pub page: Page,
 }
 
 impl Default for Settings {
@@ -45,6 +47,7 @@ impl Default for Settings {
             analyzer: Analyzer::default(),
             storage: Storage::default(),
             network: Network::default(),
+            page: Page::default(),
         }
     }
 }
@@ -90,6 +93,21 @@ pub struct Network {
     /// Addresses of pods and services: `ipv4` (the default), or `dual` for IPv4 and IPv6. Chosen before the first start. IPv6 addresses
     /// are of the cluster alone (`fd00:42::/56`, `fd00:43::/112`); pods of several hosts reach each other by them in the encrypted mode only.
     pub stack: Option<Stack>,
+}
+
+/// How the page is found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Page {
+    /// Whether the host answers to a name of the local network (multicast DNS): `node.name` with `.local`, or `antihate-XXXX.local`
+    /// where none is set. Where another host has that name already, a number is put behind it. Default: true.
+    pub mdns: bool,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Page { mdns: true }
+    }
 }
 
 /// What is observed.

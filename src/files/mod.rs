@@ -88,6 +88,14 @@ pub fn tail(path: &Path, lines: usize) -> std::io::Result<Vec<String>> {
     Ok(all[all.len().saturating_sub(lines)..].iter().map(|l| l.to_string()).collect())
 }
 
+/// The components that have a log in `dir`.
+pub fn logs(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|e| e.file_name().to_str()?.strip_suffix(".log").map(String::from)).collect();
+    names.sort();
+    names
+}
+
 /// An exclusive lock that ends with the process; the body says who holds it.
 pub struct Lock {
     _file: std::fs::File,

@@ -1,6 +1,9 @@
 //! Where the node stands, in one place: the page, the command line and the status file all read what is published here.
 
+use super::guard;
+use crate::config::layout::Layout;
 use crate::files;
+use crate::process::scan::alive;
 use crate::status::{Component, NodeStatus, Pipeline, Problem, Step, StepState, Upstream};
 use chrono::Utc;
 use std::path::PathBuf;
@@ -42,6 +45,7 @@ impl Board {
             components: Vec::new(),
             pipeline: Pipeline::default(),
             upstream: Upstream::Unclaimed,
+            page: None,
             at: now,
         };
         Board { status: watch::channel(status).0 }
@@ -136,6 +140,21 @@ pub async fn keep_file(mut status: watch::Receiver<NodeStatus>, path: PathBuf) {
             return;
         }
     }
+}
+
+/// The published status, refused when the process that published it is gone.
+pub fn published(layout: &Layout) -> Result<NodeStatus, Problem> {
+    let path = layout.status();
+    let none = |cause: String| Problem::new("CLI-102", "no node runs here", cause, "Start it with `antihate up`.");
+    if !guard::is_held(layout) {
+        return Err(none(format!("nothing holds {}", layout.lock().display())));
+    }
+    let text = std::fs::read(&path).map_err(|e| none(format!("{}: {e}", path.display())))?;
+    let status: NodeStatus = serde_json::from_slice(&text).map_err(|e| none(format!("{} is not a status: {e}", path.display())))?;
+    if !alive(status.pid as i32) {
+        return Err(none(format!("process {} published {} and is gone", status.pid, path.display())));
+    }
+    Ok(status)
 }
 
 /// A failed step as the log shows it.

@@ -4,6 +4,7 @@
 //! act, each idempotent; `distribution` says which Kubernetes they act on, the embedded one or `k3s`; `heal` makes damaged parts anew; `up` puts them in order and `board` publishes where they stand. `policy` keeps the network policies
 //! in force beside them.
 
+mod announce;
 pub mod board;
 pub mod check;
 pub mod credentials;

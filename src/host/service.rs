@@ -2,6 +2,7 @@
 //!
 //! Page and enrollment never wait for the node: a box whose Kubernetes is broken is the one its owner wants to reach.
 
+use super::announce;
 use super::board::{self, Board};
 use super::gpu::Gpus;
 use super::provider::{HostProvider, Looked};
@@ -112,11 +113,13 @@ impl Service {
 
     fn start_page(&self, beside: &mut Tasks, upstream: Handle, invite: impl FnOnce(Invitation)) -> Result<(), Problem> {
         let layout = &self.settings.layout;
-        let options = PageOptions { bind: self.page, data: layout.data.clone(), run: layout.run.clone(), node: self.settings.node.clone() };
+        let name = announce::start(beside, layout, &self.wanted, self.page);
+        let options = PageOptions { bind: self.page, data: layout.data.clone(), run: layout.run.clone(), node: self.settings.node.clone(), name };
         let looked = Looked { driver_root: self.gpus.root().to_path_buf(), address: self.settings.node_ip_given, page: self.page.port() };
         let provider = HostProvider::new(layout.clone(), self.board.clone(), upstream, looked);
         let page = Page::open(options, Arc::new(provider))?;
         invite(page.invitation());
+        announce::follow(beside, page.watch_told(), self.board.clone());
         let page_stop = beside.stop();
         beside.start("page", async move { page.serve(page_stop).await.map_err(|p| p.to_string()) });
         Ok(())

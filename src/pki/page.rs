@@ -95,10 +95,16 @@ fn make_ca(names: &[String], addresses: &[IpAddr], now: OffsetDateTime) -> Resul
     let ranges = PRIVATE.iter().filter_map(|(net, bits)| Some((net.parse().ok()?, *bits)));
     let own = addresses.iter().map(|ip| (*ip, if ip.is_ipv4() { 32 } else { 128 }));
     let subnets = ranges.chain(own.filter(|(ip, _)| !is_private(*ip))).map(|(ip, bits)| GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(ip, bits)));
-    let permitted = names.iter().cloned().map(GeneralSubtree::DnsName).chain(subnets).collect();
+    let permitted = names.iter().flat_map(|n| alternatives(n)).map(GeneralSubtree::DnsName).chain(subnets).collect();
     params.name_constraints = Some(NameConstraints { permitted_subtrees: permitted, excluded_subtrees: Vec::new() });
     let made = params.self_signed(&key)?;
     Ok(Pair { der: made.der().to_vec(), pem: made.pem(), key })
+}
+
+/// A name and, for one of the local network, what it is called where another host has it already: who has imported the authority keeps it.
+fn alternatives(name: &str) -> Vec<String> {
+    let numbered = name.strip_suffix(".local").map(|label| (2..=9).map(move |n| format!("{label}-{n}.local")));
+    std::iter::once(name.to_owned()).chain(numbered.into_iter().flatten()).collect()
 }
 
 fn make_leaf(ca: &Pair, names: &[String], addresses: &[IpAddr], now: OffsetDateTime) -> Result<Pair, rcgen::Error> {
@@ -235,6 +241,17 @@ mod tests {
         let second = made(dir.path(), &[ip("203.0.113.9")], now);
         assert_ne!(first.ca_pem, second.ca_pem);
         assert!(speaks_for(&second.chain[1], &names(), &[ip("203.0.113.9")]));
+    }
+
+    #[test]
+    fn another_name_on_the_local_network_needs_no_other_authority() {
+        let dir = tempfile::tempdir().expect("dir");
+        let now = OffsetDateTime::now_utc();
+        let first = made(dir.path(), &[], now);
+        let renamed = vec!["node-1-2.local".to_owned(), "localhost".into()];
+        let second = ensure(dir.path(), &renamed, &[], now).expect("made");
+        assert_eq!(first.ca_pem, second.ca_pem);
+        assert!(issued_by(&second.chain[0], &second.chain[1]) && names_of(&second.chain[0]).contains(&"node-1-2.local".to_owned()));
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Preview {
         store.migrate().await.map_err(stored)?;
         let topic = Arc::new(Topic::new(2));
         let (provider, watching) = PreviewProvider::new(store.clone());
-        let options = PageOptions { bind: self.page, data: self.data.clone(), run: self.data.join("run"), node: "preview".into() };
+        let options = PageOptions { bind: self.page, data: self.data.clone(), run: self.data.join("run"), node: "preview".into(), name: tokio::sync::watch::channel(None).1 };
         let page = Page::open(options, Arc::new(provider))?;
         invite(page.invitation());
         let page_stop = stop.clone();

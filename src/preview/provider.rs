@@ -65,6 +65,7 @@ fn status_of(pipeline: Pipeline, healthy: bool) -> NodeStatus {
         components: vec![part("preview")],
         pipeline,
         upstream: Upstream::Unclaimed,
+        page: None,
         at: now,
     }
 }

@@ -8,7 +8,7 @@ use super::session::{Id, Session, Sessions, Who};
 use super::view;
 use super::{Provider, pin_file};
 use crate::domain::{Analysis, PostRef, Right, Role};
-use crate::status::Problem;
+use crate::status::{PageAt, Problem};
 use crate::status::check::Check;
 use crate::web::guard::network;
 use axum::http::{HeaderMap, header};
@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -35,10 +35,8 @@ const LIVE: usize = 32;
 /// What is told beside the PIN.
 #[derive(Clone)]
 pub struct Told {
-    /// Addresses of the page.
-    pub addresses: Vec<String>,
-    /// SHA-256 of its certificate.
-    pub fingerprint: String,
+    /// Where the page is reached.
+    pub at: PageAt,
     /// Certificate of the node's authority, PEM.
     pub authority: String,
 }
@@ -73,7 +71,7 @@ pub struct Desk {
     lock: Mutex<PinLock>,
     sessions: Mutex<Sessions>,
     pin_file: PathBuf,
-    told: Mutex<Told>,
+    told: watch::Sender<Told>,
 }
 
 impl Desk {
@@ -82,7 +80,7 @@ impl Desk {
         let lock = Mutex::new(PinLock::new(Instant::now()));
         let (audit, door) = (Audit::new(&data.join("logs/audit.log")), Door::new(data));
         let (live, stop) = (Arc::new(Semaphore::new(LIVE)), CancellationToken::new());
-        Desk { provider, pages, audit, door, live, stop, lock, sessions: Mutex::default(), pin_file, told: Mutex::new(told) }
+        Desk { provider, pages, audit, door, live, stop, lock, sessions: Mutex::default(), pin_file, told: watch::channel(told).0 }
     }
 
     /// The PIN in force; none once the node is claimed.
@@ -104,18 +102,23 @@ impl Desk {
         };
         let until = Utc::now() + chrono::Duration::from_std(left).unwrap_or_default();
         let told = self.told();
-        pin_file::write(&self.pin_file, &pin_file::render(&pin, until, &told.addresses, &told.fingerprint))
+        pin_file::write(&self.pin_file, &pin_file::render(&pin, until, &told.at.addresses, &told.at.fingerprint))
     }
 
     /// What is told beside the PIN at this moment.
     pub fn told(&self) -> Told {
-        held(&self.told).clone()
+        self.told.borrow().clone()
+    }
+
+    /// The same, and how it changes.
+    pub fn watch_told(&self) -> watch::Receiver<Told> {
+        self.told.subscribe()
     }
 
     /// Addresses or certificate have changed.
     pub fn retell(&self, told: Told) {
-        self.pages.set_fingerprint(&told.fingerprint);
-        *held(&self.told) = told;
+        self.pages.set_fingerprint(&told.at.fingerprint);
+        self.told.send_replace(told);
         self.tell_or_warn();
     }
 

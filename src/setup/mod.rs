@@ -29,7 +29,8 @@ mod users_tests;
 mod view;
 mod words;
 
+pub use desk::Told;
 pub use page::{Invitation, Options, Page};
-pub use pin_file::path as pin_path;
+pub use pin_file::{PinTold, path as pin_path};
 pub use provider::{Packed, PackedPart, Provider, TokenFacts};
 pub use users::{Keep as UserKeep, User};

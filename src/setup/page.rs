@@ -4,9 +4,9 @@ use super::desk::{Desk, Told};
 use super::render::Pages;
 use super::{Provider, pin_file, routes};
 use crate::pki::page::{self as certificate, PageCertificate};
-use crate::status::Problem;
+use crate::status::{PageAt, Problem};
 use crate::web::address::{host_name, is_label, local_addresses};
-use crate::web::guard::{Guard, protect};
+use crate::web::guard::{Guard, Names, protect};
 use crate::web::{self, Tls};
 use axum::Router;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Requests of one client: a page with its files at once, and then as fast as a person clicks.
@@ -36,6 +37,8 @@ pub struct Options {
     pub run: PathBuf,
     /// Name of the node.
     pub node: String,
+    /// The name of the local network that the host answers to, such as `antihate-7f3a.local`; it may change. None where it has none.
+    pub name: watch::Receiver<Option<String>>,
 }
 
 /// What a person needs to open the page.
@@ -59,6 +62,7 @@ pub struct Page {
     router: Router,
     place: Place,
     pin_file: PathBuf,
+    names: Names,
 }
 
 /// What the certificate depends on.
@@ -66,10 +70,18 @@ struct Place {
     /// As bound: never port 0.
     bind: SocketAddr,
     dir: PathBuf,
-    names: Vec<String>,
+    fixed: Vec<String>,
+    name: watch::Receiver<Option<String>>,
 }
 
 impl Place {
+    /// The names of this moment.
+    fn names(&self) -> Vec<String> {
+        let mut all = self.fixed.clone();
+        all.extend(self.name.borrow().clone().filter(|name| !self.fixed.contains(name)));
+        all
+    }
+
     fn addresses(&self) -> Vec<IpAddr> {
         let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         match self.bind.ip() {
@@ -79,7 +91,7 @@ impl Place {
     }
 
     fn certificate(&self) -> Result<PageCertificate, Problem> {
-        certificate::ensure(&self.dir, &self.names, &self.addresses(), OffsetDateTime::now_utc()).map_err(|e| no_certificate(&self.dir, &e))
+        certificate::ensure(&self.dir, &self.names(), &self.addresses(), OffsetDateTime::now_utc()).map_err(|e| no_certificate(&self.dir, &e))
     }
 
     /// Addresses to tell: an outer one first, names after it.
@@ -92,8 +104,21 @@ impl Place {
         let addresses = self.addresses();
         let (inner, outer): (Vec<&IpAddr>, Vec<&IpAddr>) = addresses.iter().partition(|ip| ip.is_loopback());
         let shown = if outer.is_empty() { inner } else { outer };
-        let names = self.names.iter().filter(|n| n.ends_with(".local") && self.bind.ip().is_unspecified());
-        shown.into_iter().map(host).chain(names.cloned()).map(|h| format!("https://{h}{suffix}")).collect()
+        // Who listens at an IPv4 address alone is not reached by the others.
+        let heard = shown.into_iter().filter(|ip| ip.is_ipv4() || self.bind.is_ipv6());
+        let held = self.name.borrow().clone();
+        let names = match held {
+            Some(name) => vec![name],
+            // Somebody else on this host may answer to these.
+            None if self.bind.ip().is_unspecified() => self.fixed.iter().filter(|n| n.ends_with(".local")).cloned().collect(),
+            None => Vec::new(),
+        };
+        heard.map(host).chain(names).map(|h| format!("https://{h}{suffix}")).collect()
+    }
+
+    /// What is told of a page with this certificate.
+    fn told(&self, made: PageCertificate) -> Told {
+        Told { at: PageAt { addresses: self.urls(), fingerprint: made.fingerprint, name: self.name.borrow().clone() }, authority: made.ca_pem }
     }
 }
 
@@ -102,22 +127,28 @@ impl Page {
     pub fn open(options: Options, provider: Arc<dyn Provider>) -> Result<Page, Problem> {
         let listener = web::listen(options.bind).map_err(|e| no_address(options.bind, &e))?;
         let bound = listener.local_addr().map_err(|e| no_address(options.bind, &e))?;
-        let place = Place { bind: bound, dir: options.data.join("pki/page"), names: names(&options.node) };
+        let place = Place { bind: bound, dir: options.data.join("pki/page"), fixed: names(&options.node), name: options.name };
         let made = place.certificate()?;
         let tls = Tls::new(&made.chain, &made.key).map_err(|e| no_certificate(&place.dir, &e))?;
-        let told = Told { addresses: place.urls(), fingerprint: made.fingerprint.clone(), authority: made.ca_pem };
-        let pages = Pages::new(&options.node, &made.fingerprint).map_err(|e| no_templates(&e))?;
+        let told = place.told(made);
+        let pages = Pages::new(&options.node, &told.at.fingerprint).map_err(|e| no_templates(&e))?;
         let pin_file = pin_file::path(&options.run);
         let desk = Arc::new(Desk::new(provider, pages, &options.data, pin_file.clone(), told));
         desk.tell_pin().map_err(|e| no_pin(&pin_file, &e))?;
-        let router = guarded(&desk, &place.names);
-        Ok(Page { desk, listener, tls, router, place, pin_file })
+        let names = Names::new(place.names());
+        let router = guarded(&desk, names.clone());
+        Ok(Page { desk, listener, tls, router, place, pin_file, names })
     }
 
     /// What the console tells; the PIN in it is the one of this moment.
     pub fn invitation(&self) -> Invitation {
-        let told = self.desk.told();
+        let told = self.desk.told().at;
         Invitation { addresses: told.addresses, fingerprint: told.fingerprint, pin: self.desk.pin(), pin_file: self.pin_file.clone() }
+    }
+
+    /// Where the page is reached and what it is known by, and how that changes.
+    pub fn watch_told(&self) -> watch::Receiver<Told> {
+        self.desk.watch_told()
     }
 
     /// The address that was taken.
@@ -129,7 +160,7 @@ impl Page {
     pub async fn serve(self, stop: CancellationToken) -> Result<(), Problem> {
         let bind = self.place.bind;
         let ticking = tick(self.desk.clone());
-        let renewing = renew(self.place, self.tls.clone(), self.desk.clone());
+        let renewing = renew(self.place, self.tls.clone(), self.desk.clone(), self.names);
         let desk = self.desk;
         let ended = web::serve(self.listener, self.tls, self.router, stop.clone());
         tokio::pin!(ended);
@@ -144,8 +175,8 @@ impl Page {
 }
 
 /// The routes behind their guard.
-pub(super) fn guarded(desk: &Arc<Desk>, names: &[String]) -> Router {
-    let guard = Guard::new(names.iter().cloned(), A_SECOND, AT_ONCE).cap("/enroll", 64 * 1024).cap("/unlock", 4 * 1024).cap("/owner", 4 * 1024).cap("/login", 4 * 1024).cap("/recover", 4 * 1024);
+pub(super) fn guarded(desk: &Arc<Desk>, names: Names) -> Router {
+    let guard = Guard::new(names, A_SECOND, AT_ONCE).cap("/enroll", 64 * 1024).cap("/unlock", 4 * 1024).cap("/owner", 4 * 1024).cap("/login", 4 * 1024).cap("/recover", 4 * 1024);
     protect(routes::router(desk.clone()), guard)
 }
 
@@ -171,20 +202,23 @@ async fn tick(desk: Arc<Desk>) {
     }
 }
 
-/// Follows the host's addresses and the certificate's age. What fails is tried again at the next look.
-async fn renew(place: Place, tls: Tls, desk: Arc<Desk>) {
-    let mut known = place.addresses();
+/// Follows the host's addresses and name and the certificate's age. What fails is tried again at the next look.
+async fn renew(mut place: Place, tls: Tls, desk: Arc<Desk>, names: Names) {
+    let mut known = (place.addresses(), place.names());
     let mut looks = 0u32;
     loop {
-        tokio::time::sleep(LOOK).await;
-        looks += 1;
-        let now = place.addresses();
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => looks += 1,
+            () = changed(&mut place.name) => {}
+        }
+        let now = (place.addresses(), place.names());
+        names.set(now.1.clone());
         if now == known && looks % 60 != 0 {
             continue;
         }
         let renewed = place.certificate().and_then(|made| {
             tls.replace(&made.chain, &made.key).map_err(|e| no_certificate(&place.dir, &e))?;
-            Ok(Told { addresses: place.urls(), fingerprint: made.fingerprint, authority: made.ca_pem })
+            Ok(place.told(made))
         });
         match renewed {
             Ok(told) => {
@@ -193,6 +227,13 @@ async fn renew(place: Place, tls: Tls, desk: Arc<Desk>) {
             }
             Err(problem) => tracing::warn!(%problem, cause = problem.cause, "the page keeps its old certificate"),
         }
+    }
+}
+
+/// Waits for another name; where nobody looks after names, for ever.
+async fn changed(name: &mut watch::Receiver<Option<String>>) {
+    if name.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

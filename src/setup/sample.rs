@@ -27,6 +27,7 @@ pub fn status() -> NodeStatus {
         components: vec![component("kube-apiserver", true), component("antihate-storage/postgres", false)],
         pipeline: Pipeline { stored: 100, per_minute: 12, by_label: [90, 6, 4], delay_p95_s: Some(0.4), ..Pipeline::default() },
         upstream: Upstream::Unclaimed,
+        page: None,
         at: moment(),
     }
 }

@@ -4,7 +4,8 @@ use super::desk::{Desk, Told};
 use super::page::guarded;
 use super::render::Pages;
 use super::sample::{self, SampleNode};
-use crate::status::Problem;
+use crate::status::{PageAt, Problem};
+use crate::web::guard::Names;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::connect_info::MockConnectInfo;
@@ -43,10 +44,10 @@ impl Browser {
         crate::telemetry::init(false);
         let node = Arc::new(SampleNode::new(vec![sample::post("1", text)]));
         let dir = tempfile::tempdir().expect("dir");
-        let told = Told { addresses: vec![format!("https://{HOST}")], fingerprint: "9C:41".into(), authority: "PEM".into() };
+        let told = Told { at: PageAt { addresses: vec![format!("https://{HOST}")], fingerprint: "9C:41".into(), name: None }, authority: "PEM".into() };
         let pages = Pages::new("sample", "9C:41").expect("templates");
         let desk = Arc::new(Desk::new(node.clone(), pages, dir.path(), dir.path().join("setup-pin"), told));
-        let router = guarded(&desk, &["sample.local".into()]).layer(MockConnectInfo(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 7), 4242))));
+        let router = guarded(&desk, Names::new(["sample.local".into()])).layer(MockConnectInfo(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 7), 4242))));
         Browser { desk, node, router, cookie: String::new(), dir }
     }
 

@@ -112,6 +112,31 @@ pub enum Upstream {
     Failed { problem: Problem },
 }
 
+impl Upstream {
+    /// For a person.
+    pub fn sentence(&self) -> String {
+        match self {
+            Upstream::Unclaimed => "not enrolled; nothing waits for it".into(),
+            Upstream::Enrolling { detail } => format!("enrolling, {detail}"),
+            Upstream::Enrolled { geography, hub, connected: true, .. } => format!("enrolled in {geography} at {hub}, connected"),
+            Upstream::Enrolled { geography, hub, .. } => format!("enrolled in {geography} at {hub}, not reached now; posts are kept here"),
+            Upstream::Failed { problem } => format!("failed, {problem}"),
+        }
+    }
+}
+
+/// Where the page is reached, and how a person knows that it is the right one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageAt {
+    /// Its addresses, the best one first.
+    pub addresses: Vec<String>,
+    /// SHA-256 of its certificate, as browsers show it.
+    pub fingerprint: String,
+    /// The name of the local network that holds, such as `antihate-7f3a.local`; none where the node has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
 /// The whole node at one moment: what `status --json` prints and the page shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeStatus {
@@ -134,6 +159,9 @@ pub struct NodeStatus {
     pub pipeline: Pipeline,
     /// The link upstream.
     pub upstream: Upstream,
+    /// Where the page is reached, once it listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<PageAt>,
     /// When this was put together.
     pub at: DateTime<Utc>,
 }

@@ -3,24 +3,35 @@
 use std::net::IpAddr;
 
 /// Interfaces that belong to containers or to the cluster: nobody opens the page through them.
-const INNER: &[&str] = &["antihate-", "cni", "veth", "docker", "br-", "kube", "flannel", "virbr"];
+const INNER: &[&str] = &["antihate-", "ah-mesh", "ahm-", "cni", "veth", "docker", "br-", "kube", "flannel", "virbr", "podman", "lxc", "cali", "tunl"];
 
 /// Addresses of the interfaces that are up, without loopback, link-local and inner ones.
 pub fn local_addresses() -> Vec<IpAddr> {
     let Ok(all) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
     let mut found: Vec<IpAddr> = all
-        .filter(|i| !INNER.iter().any(|inner| i.interface_name.starts_with(inner)))
-        .filter_map(|i| i.address)
-        .filter_map(|a| match (a.as_sockaddr_in(), a.as_sockaddr_in6()) {
-            (Some(v4), _) => Some(IpAddr::V4(v4.ip())),
-            (_, Some(v6)) => Some(IpAddr::V6(v6.ip())),
-            _ => None,
+        .filter_map(|i| {
+            let address = i.address?;
+            let ip = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
+                (Some(v4), _) => IpAddr::V4(v4.ip()),
+                (_, Some(v6)) => IpAddr::V6(v6.ip()),
+                _ => return None,
+            };
+            is_outer(&i.interface_name, ip).then_some(ip)
         })
-        .filter(|ip| worth_telling(*ip))
         .collect();
     found.sort();
     found.dedup();
     found
+}
+
+/// Whether others reach this host by this address of this link.
+pub fn is_outer(link: &str, ip: IpAddr) -> bool {
+    is_outer_link(link) && worth_telling(ip)
+}
+
+/// Whether a link of this name leads out of the host.
+pub fn is_outer_link(name: &str) -> bool {
+    name != "lo" && !INNER.iter().any(|inner| name.starts_with(inner))
 }
 
 fn worth_telling(ip: IpAddr) -> bool {

@@ -12,7 +12,7 @@ use governor::{Quota, RateLimiter, clock::Clock, clock::DefaultClock, state::key
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Nothing from elsewhere, nothing inline, no frame around us.
 pub const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
@@ -24,9 +24,31 @@ const CLIENTS: usize = 10_000;
 
 type Limiter = RateLimiter<IpAddr, DefaultKeyedStateStore<IpAddr>, DefaultClock>;
 
+/// The names that a server answers to; whoever holds a copy may change them while it serves.
+#[derive(Clone, Default)]
+pub struct Names(Arc<RwLock<BTreeSet<String>>>);
+
+impl Names {
+    /// These names.
+    pub fn new(names: impl IntoIterator<Item = String>) -> Names {
+        let all = Names::default();
+        all.set(names);
+        all
+    }
+
+    /// These names and no other, from now on.
+    pub fn set(&self, names: impl IntoIterator<Item = String>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = names.into_iter().map(|n| n.to_lowercase()).collect();
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains(&name.to_lowercase())
+    }
+}
+
 /// The rules for one server.
 pub struct Guard {
-    names: BTreeSet<String>,
+    names: Names,
     caps: Vec<(&'static str, usize)>,
     limiter: Limiter,
 }
@@ -34,9 +56,9 @@ pub struct Guard {
 impl Guard {
     /// Answers to `names` and to any literal address (which no rebinding can point at us), and lets each client
     /// make `per_second` requests, `burst` at once.
-    pub fn new(names: impl IntoIterator<Item = String>, per_second: NonZeroU32, burst: NonZeroU32) -> Self {
+    pub fn new(names: Names, per_second: NonZeroU32, burst: NonZeroU32) -> Self {
         let limiter = RateLimiter::keyed(Quota::per_second(per_second).allow_burst(burst));
-        Guard { names: names.into_iter().map(|n| n.to_lowercase()).collect(), caps: Vec::new(), limiter }
+        Guard { names, caps: Vec::new(), limiter }
     }
 
     /// A smaller body cap, in bytes, for paths that begin with `prefix`.
@@ -54,7 +76,7 @@ impl Guard {
             Some(v6) => v6.split(']').next().unwrap_or_default(),
             None => host.rsplit_once(':').map_or(host, |(name, _)| name),
         };
-        name.parse::<IpAddr>().is_ok() || self.names.contains(&name.to_lowercase())
+        name.parse::<IpAddr>().is_ok() || self.names.has(name)
     }
 
     fn admits(&self, client: IpAddr) -> Result<(), u64> {
@@ -157,7 +179,7 @@ mod tests {
 
     fn guard() -> Guard {
         let one = NonZeroU32::MIN;
-        Guard::new(["Node.local".to_owned()], one, one).cap("/enroll", 64 * 1024)
+        Guard::new(Names::new(["Node.local".to_owned()]), one, one).cap("/enroll", 64 * 1024)
     }
 
     #[test]
@@ -168,6 +190,14 @@ mod tests {
         for foreign in ["", "rebind.example", "node.local.rebind.example", "192.0.2.17.example:8443", "[x]"] {
             assert!(!guard().knows(foreign), "{foreign}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_lost_to_another_host_is_not_answered_to_any_more() {
+        let names = Names::new(["leaf.local".into()]);
+        let guard = Guard::new(names.clone(), NonZeroU32::MIN, NonZeroU32::MIN);
+        names.set(["Leaf-2.local".into()]);
+        assert!(guard.knows("leaf-2.local:8443") && !guard.knows("leaf.local:8443"));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod hosts;
 mod joined;
 mod members;
 mod mesh;
+mod names;
 mod k3s;
 mod machine;
 mod netpol;

@@ -20,7 +20,7 @@ async fn a_person_walks_through_the_page_in_chromium() {
     let dir = tempfile::tempdir().expect("dir");
     let node = Arc::new(SampleNode::new(dir.path()));
     let bind = "127.0.0.1:0".parse().expect("address");
-    let options = Options { bind, data: dir.path().join("data"), run: dir.path().join("run"), node: "node-7f3a".into() };
+    let options = Options { bind, data: dir.path().join("data"), run: dir.path().join("run"), node: "node-7f3a".into(), name: tokio::sync::watch::channel(None).1 };
     let page = Page::open(options, node.clone()).expect("page");
     let invitation = page.invitation();
     let stop = CancellationToken::new();

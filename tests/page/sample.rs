@@ -153,7 +153,7 @@ fn status(name: &str) -> NodeStatus {
     };
     NodeStatus {
         version: env!("CARGO_PKG_VERSION").into(), pid: std::process::id(), node: "node-7f3a".into(), healthy, summary: summary.into(), steps: steps(name, now), components: components(name, now),
-        pipeline, upstream: if name == "enrolled" { enrolled } else { Upstream::Unclaimed }, at: now,
+        pipeline, upstream: if name == "enrolled" { enrolled } else { Upstream::Unclaimed }, page: None, at: now,
     }
 }
 

@@ -71,6 +71,16 @@ impl Switch {
 }
 
 impl Switch {
+    /// Gives a host another link to this segment.
+    pub fn plug(&self, host: &TestHost, link: &str, address: &str) {
+        let (port, near) = (format!("q{}{link}", host.port), format!("n{}{link}", host.port));
+        ip(&["-n", &self.name, "link", "add", &port, "type", "veth", "peer", "name", &near, "netns", &host.name]);
+        ip(&["-n", &self.name, "link", "set", &port, "master", "sw0", "up"]);
+        ip(&["-n", &host.name, "link", "set", &near, "name", link]);
+        ip(&["-n", &host.name, "addr", "add", &format!("{address}/24"), "dev", link]);
+        ip(&["-n", &host.name, "link", "set", link, "up"]);
+    }
+
     /// Its network, for a thread that wants to look at what crosses it.
     pub fn network(&self) -> std::fs::File {
         std::fs::File::open(format!("/run/netns/{}", self.name)).expect("its network")
@@ -207,6 +217,11 @@ impl TestHost {
     /// Cuts or restores the link to the segment.
     pub fn link(&self, up: bool) {
         ip(&["-n", &self.switch, "link", "set", &self.port, if up { "up" } else { "down" }]);
+    }
+
+    /// Keeps this host from the others that are kept apart, without a loss of its link; or no longer.
+    pub fn apart(&self, apart: bool) {
+        ip(&["-n", &self.switch, "link", "set", &self.port, "type", "bridge_slave", "isolated", if apart { "on" } else { "off" }]);
     }
 
     /// Processes in this host's network namespace, by pid.
