@@ -22,6 +22,7 @@ if [ ! -e /root/second ]; then
   expect "the host is fit" fit
   expect "it is installed" "$FILE" install
   expect "a second time changes nothing" sh -c "$FILE install --json | jq -e '.changed == false'"
+  expect "the console has a unit that is enabled" [ "$(systemctl is-enabled antihate-console)" = enabled ]
   # The link of the first boot is gone at the second: an address that comes with the host.
   printf '[Unit]\nBefore=antihate.service\n[Service]\nType=oneshot\nExecStart=/bin/sh -c "ip link add lan0 type dummy; ip addr add 192.0.2.10/24 dev lan0; ip link set lan0 up"\n[Install]\nWantedBy=multi-user.target\n' \
     >/etc/systemd/system/lan0.service
@@ -44,4 +45,5 @@ else
   expect "the unit stops" systemctl stop antihate
   expect "no process of the node is left" sh -c "! pgrep -f $DATA"
   expect "nothing is left after a reset" "$FILE" reset --yes
+  expect "the units are gone, too" sh -c '! ls /etc/systemd/system/antihate*.service'
 fi
