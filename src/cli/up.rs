@@ -80,7 +80,7 @@ impl Up {
         inputs::settle(&settings.layout, &Inputs::of(&settings, wanted.settings.sample), |differ| self.changed || (!context.json && agreed(differ)))?;
         prepare::folders(&settings)?;
         let gpus = Gpus::new(&self.driver.driver_root, context.gpu_probe);
-        let again = super::block_on(serve(settings, wanted, self.page, payload, gpus, context.json))??;
+        let again = super::block_on(serve(settings, (wanted, self.sample), self.page, payload, gpus, context.json))??;
         if again {
             return Err(start_again());
         }
@@ -162,7 +162,7 @@ fn to_write(layout: &Layout, payload: &Payload) -> u64 {
     needs.total().saturating_sub(unpacked + imported)
 }
 
-async fn serve(settings: Settings, wanted: Resolved, page: SocketAddr, payload: Payload, gpus: Gpus, json: bool) -> Result<bool, Problem> {
+async fn serve(settings: Settings, (wanted, sample): (Resolved, bool), page: SocketAddr, payload: Payload, gpus: Gpus, json: bool) -> Result<bool, Problem> {
     let stop = CancellationToken::new();
     let board = Board::new(&settings.node);
     let mut talk = Tasks::new(CancellationToken::new());
@@ -176,7 +176,7 @@ async fn serve(settings: Settings, wanted: Resolved, page: SocketAddr, payload: 
         asked_to_stop().await.map_err(|e| e.to_string())?;
         std::process::exit(130)
     });
-    let result = Service { settings, wanted, page, payload, gpus, board, stop }.run(move |i| invite(i, json)).await;
+    let result = Service { settings, wanted, sample, page, payload, gpus, board, stop }.run(move |i| invite(i, json)).await;
     talk.shutdown(Duration::from_millis(50)).await;
     result
 }

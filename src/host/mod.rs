@@ -39,3 +39,4 @@ pub mod survey;
 pub mod up;
 mod upkeep;
 pub mod watching;
+mod wish;

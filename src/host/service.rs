@@ -10,6 +10,7 @@ use super::distribution::Distribution;
 use super::hosts::{HostKeeper, balance};
 use super::settings::{API_PORT, SERVICE_IP, Settings};
 use super::up::Node;
+use super::wish;
 use crate::config::{Resolved, Volumes};
 use crate::enroll::edge::{Edge, Handle, Options as EdgeOptions};
 use crate::enroll::protocol::Report as UpstreamReport;
@@ -35,6 +36,8 @@ pub struct Service {
     pub settings: Settings,
     /// What is to run on it.
     pub wanted: Resolved,
+    /// The command line asks for the sample site, whatever the settings say.
+    pub sample: bool,
     /// Where the page listens.
     pub page: SocketAddr,
     /// Everything carried or given.
@@ -68,7 +71,7 @@ impl Service {
         });
         start_hosts(&mut beside, &node, kubernetes).await?;
         start_devices(&mut beside, &node, self.wanted.sizes.volumes);
-        let operating = start_operating(&mut beside, &node, self.wanted);
+        let operating = start_operating(&mut beside, &node, self.wanted, self.sample);
         let result = tokio::select! {
             result = node.run() => result,
             ended = beside.join_any() => {
@@ -182,11 +185,12 @@ fn start_devices(beside: &mut Tasks, node: &Node, volumes: Volumes) {
 
 /// Starts the reconciler, which begins when the node is ready, and what carries its report to the board.
 /// The token that is returned ends the reconciler; it ends by itself when the node stops.
-fn start_operating(beside: &mut Tasks, node: &Node, wanted: Resolved) -> CancellationToken {
+fn start_operating(beside: &mut Tasks, node: &Node, wanted: Resolved, sample: bool) -> CancellationToken {
     let stop = node.stop.child_token();
     let (report, mut told) = watch::channel(operate::Report::new(Utc::now()));
     let (settings, wanted) = watch::channel(wanted);
     let layout = node.settings.layout.clone();
+    let following = wish::follow(layout.data.join("settings.toml"), settings, sample);
     let context = operate::Context { kubeconfig: layout.admin_kubeconfig(), layout, settings: wanted, report, stop: stop.clone() };
     let (ready, until) = (node.ready.clone(), beside.stop());
     let home = node.settings.place.is_home();
@@ -195,11 +199,14 @@ fn start_operating(beside: &mut Tasks, node: &Node, wanted: Resolved) -> Cancell
             until.cancelled().await;
             return Ok(());
         }
-        let _settings = settings; // the wish does not change while the process runs, but somebody must hold it
-        tokio::select! {
-            () = ready.cancelled() => operate::run(context).await,
-            () = context.stop.cancelled() => {}
-        }
+        let stopped = context.stop.clone();
+        let operating = async {
+            tokio::select! {
+                () = ready.cancelled() => operate::run(context).await,
+                () = stopped.cancelled() => {}
+            }
+        };
+        tokio::select! { () = operating => {}, () = following => {} }
         until.cancelled().await;
         Ok(())
     });
