@@ -161,6 +161,10 @@ function passField(field) {
 document.querySelectorAll("[data-live]").forEach(live);
 document.querySelectorAll("[data-pass]").forEach(passField);
 document.querySelectorAll("[data-copy]").forEach(copyButton);
+document.querySelectorAll("[data-print]").forEach((button) => {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+});
 document.querySelectorAll("#pin").forEach(pinField);
 if (document.querySelector("[data-log]")) setInterval(followLogs, 5000);
 document.querySelectorAll("[data-poll]").forEach((place) => setInterval(() => fill(place, place.dataset.poll), 3000));

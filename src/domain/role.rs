@@ -25,6 +25,8 @@ pub enum Right {
     Users,
     /// The support bundle.
     Support,
+    /// The setup of the node.
+    Setup,
 }
 
 impl Role {
@@ -53,7 +55,7 @@ impl Role {
     pub fn may(self, right: Right) -> bool {
         match right {
             Right::Reveal | Right::Support => self >= Role::Operator,
-            Right::Enroll | Right::Users => self == Role::Owner,
+            Right::Enroll | Right::Users | Right::Setup => self == Role::Owner,
         }
     }
 }

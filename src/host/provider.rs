@@ -101,6 +101,10 @@ impl Provider for HostProvider {
         tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }
 
+    fn has_setup(&self) -> bool {
+        place::only_at_home(&self.layout, "the setup is done").is_ok()
+    }
+
     fn decode_token(&self, token: &str) -> Result<TokenFacts, Problem> {
         let token = self.upstream.decode(token)?;
         Ok(TokenFacts { geography: token.geography.clone(), hub: token.hub(), expires: None, words: token.hub_words() })

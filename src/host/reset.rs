@@ -22,8 +22,8 @@ const TABLES: [(&str, &str); 6] =
 /// Where containerd keeps a folder for each sandbox, below its root.
 const SANDBOXES: &str = "io.containerd.grpc.v1.cri/sandboxes";
 /// What a data root holds; a folder with something else in it is not ours to remove.
-const OURS: [&str; 21] = [
-    "cluster", "encrypted", "store", "current", "models", "pki", "kubernetes", "volumes", "logs", "identity", "inputs", "lock", "run", "node.db", "secrets", "settings.toml", "trust", "journal", "users", "mdns", "support",
+const OURS: [&str; 22] = [
+    "cluster", "encrypted", "store", "current", "models", "pki", "kubernetes", "volumes", "logs", "identity", "inputs", "lock", "run", "node.db", "secrets", "settings.toml", "trust", "journal", "users", "setup", "mdns", "support",
 ];
 
 /// True when every name in the data root is one that a node makes there (or one of its own files beside them).

@@ -93,6 +93,10 @@ impl Provider for PreviewProvider {
         Ok(vec!["A preview writes its log to the terminal that it was started from.".into()])
     }
 
+    fn follows_settings(&self) -> bool {
+        false
+    }
+
     fn decode_token(&self, _: &str) -> Result<TokenFacts, Problem> {
         Err(not_here())
     }

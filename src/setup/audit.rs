@@ -44,6 +44,8 @@ pub enum Action {
     Reveal,
     /// A token was sent to its hub.
     Enroll,
+    /// A screen of the setup was answered.
+    Setup,
 }
 
 /// One thing that somebody did.

@@ -6,7 +6,9 @@ use super::pin::{PinLock, Verdict};
 use super::render::Pages;
 use super::session::{Id, Session, Sessions, Who};
 use super::view;
+use super::wizard;
 use super::{Provider, pin_file};
+use crate::config::{self, Settings, Valid};
 use crate::domain::{Analysis, PostRef, Right, Role};
 use crate::status::{PageAt, Problem};
 use crate::status::check::Check;
@@ -54,6 +56,8 @@ pub struct Me {
     pub one_time: bool,
     /// Recovery codes wait to be written down.
     pub codes: bool,
+    /// The setup is not over, and this user may go on with it.
+    pub setup: bool,
     reveal: bool,
     enroll: bool,
     users: bool,
@@ -66,6 +70,12 @@ pub struct Desk {
     pub pages: Pages,
     pub audit: Audit,
     pub door: Door,
+    /// How far the setup is.
+    pub wizard: wizard::Keep,
+    /// A token that waits to be sent.
+    pub token: wizard::token::Token,
+    /// The data root.
+    pub data: PathBuf,
     pub live: Arc<Semaphore>,
     pub stop: CancellationToken,
     lock: Mutex<PinLock>,
@@ -80,7 +90,22 @@ impl Desk {
         let lock = Mutex::new(PinLock::new(Instant::now()));
         let (audit, door) = (Audit::new(&data.join("logs/audit.log")), Door::new(data));
         let (live, stop) = (Arc::new(Semaphore::new(LIVE)), CancellationToken::new());
-        Desk { provider, pages, audit, door, live, stop, lock, sessions: Mutex::default(), pin_file, told: watch::channel(told).0 }
+        let (wizard, token) = (wizard::Keep::new(data), wizard::token::Token::new(data));
+        let desk = Desk { wizard, token, data: data.to_owned(), provider, pages, audit, door, live, stop, lock, sessions: Mutex::default(), pin_file, told: watch::channel(told).0 };
+        desk.show_site();
+        desk
+    }
+
+    /// The settings of this moment.
+    pub fn settings(&self) -> Result<Settings, Problem> {
+        config::load(&self.data.join("settings.toml")).map(Valid::into_inner)
+    }
+
+    /// Pages show the name of the site that was chosen; what cannot be read changes nothing.
+    pub fn show_site(&self) {
+        if let Ok(state) = self.wizard.read() {
+            self.pages.set_site(state.and_then(|s| s.answers.welcome).map_or(String::new(), |w| w.site));
+        }
     }
 
     /// The PIN in force; none once the node is claimed.
@@ -122,8 +147,9 @@ impl Desk {
         self.tell_or_warn();
     }
 
-    /// Renews an expired PIN; called every few seconds.
+    /// Renews an expired PIN and follows the name of the site; called every few seconds.
     pub fn tick(&self) {
+        self.show_site(); // `antihate setup` may have changed it
         let renewed = held(&self.lock).expire(Instant::now());
         if renewed {
             self.tell_or_warn();
@@ -158,7 +184,9 @@ impl Desk {
         let users = self.door.users().ok()?;
         let user = users.find(&name)?;
         let [reveal, enroll, users, support] = [Right::Reveal, Right::Enroll, Right::Users, Right::Support].map(|right| user.role.may(right));
-        Some(Me { name: user.name.clone(), role: user.role, csrf, one_time: user.one_time, codes, reveal, enroll, users, support })
+        // One that cannot be read is not over: its screens tell why.
+        let setup = user.role.may(Right::Setup) && self.wizard.read().map_or(true, |s| s.is_some_and(|s| s.finished.is_none()));
+        Some(Me { name: user.name.clone(), role: user.role, csrf, one_time: user.one_time, codes, setup, reveal, enroll, users, support })
     }
 
     /// Notes what a session's user did.

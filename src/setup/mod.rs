@@ -22,11 +22,15 @@ mod sample;
 mod session;
 #[cfg(test)]
 mod tests;
+mod tongue;
 mod tries;
 mod users;
 #[cfg(test)]
 mod users_tests;
 mod view;
+pub mod wizard;
+#[cfg(test)]
+mod wizard_tests;
 mod words;
 
 pub use desk::Told;

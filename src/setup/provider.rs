@@ -68,6 +68,16 @@ pub trait Provider: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Whether an owner is led through the setup here; a host that joined another one follows that one's.
+    fn has_setup(&self) -> bool {
+        true
+    }
+
+    /// Whether what is written into `settings.toml` is taken up by what runs here.
+    fn follows_settings(&self) -> bool {
+        true
+    }
+
     /// Decodes a token without sending anything; the problem never repeats the token.
     fn decode_token(&self, token: &str) -> Result<TokenFacts, Problem>;
 

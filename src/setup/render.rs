@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use minijinja::value::Kwargs;
 use minijinja::{Environment, HtmlEscape, UndefinedBehavior, Value, context};
 use sha2::{Digest, Sha256};
 use std::sync::{PoisonError, RwLock};
@@ -28,6 +29,19 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("users.html", include_str!("../../web/users.html")),
     ("check.html", include_str!("../../web/check.html")),
     ("problem.html", include_str!("../../web/problem.html")),
+    ("setup-base.html", include_str!("../../web/setup/base.html")),
+    ("setup-welcome.html", include_str!("../../web/setup/welcome.html")),
+    ("setup-check.html", include_str!("../../web/setup/check.html")),
+    ("setup-checks.html", include_str!("../../web/setup/checks.html")),
+    ("setup-network.html", include_str!("../../web/setup/network.html")),
+    ("setup-enroll.html", include_str!("../../web/setup/enroll.html")),
+    ("setup-sources.html", include_str!("../../web/setup/sources.html")),
+    ("setup-review.html", include_str!("../../web/setup/review.html")),
+    ("setup-install.html", include_str!("../../web/setup/install.html")),
+    ("setup-steps.html", include_str!("../../web/setup/steps.html")),
+    ("setup-done.html", include_str!("../../web/setup/done.html")),
+    ("setup-posts.html", include_str!("../../web/setup/posts.html")),
+    ("setup-macros.html", include_str!("../../web/setup/macros.html")),
 ];
 
 /// Name, type and content of what the pages link to.
@@ -41,6 +55,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
 pub struct Pages {
     environment: Environment<'static>,
     fingerprint: RwLock<String>,
+    site: RwLock<String>,
 }
 
 impl Pages {
@@ -55,10 +70,11 @@ impl Pages {
         }
         environment.add_filter("in_query", |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>());
         environment.add_filter("commands", |text: &str| Value::from_safe_string(commands(text)));
+        environment.add_filter("fill", fill);
         environment.add_global("version", env!("CARGO_PKG_VERSION"));
         environment.add_global("node_name", node);
         environment.add_global("assets", assets_hash());
-        Ok(Pages { environment, fingerprint: RwLock::new(fingerprint.to_owned()) })
+        Ok(Pages { environment, fingerprint: RwLock::new(fingerprint.to_owned()), site: RwLock::default() })
     }
 
     /// The certificate was renewed: pages show the new fingerprint.
@@ -66,11 +82,17 @@ impl Pages {
         fingerprint.clone_into(&mut self.fingerprint.write().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// The owner has named the site; an empty name shows the node's.
+    pub fn set_site(&self, site: String) {
+        *self.site.write().unwrap_or_else(PoisonError::into_inner) = site;
+    }
+
     /// A template filled with `context`.
     pub fn text(&self, name: &str, values: Value) -> String {
         let fingerprint = self.fingerprint.read().unwrap_or_else(PoisonError::into_inner).clone();
         // Strict templates: a page that nobody has come in to says so by having no `me`.
-        let context = context! { ..context! { fingerprint }, ..values, ..context! { me => () } };
+        let site = self.site.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let context = context! { ..context! { fingerprint, site }, ..values, ..context! { me => () } };
         self.environment.get_template(name).and_then(|t| t.render(context)).unwrap_or_else(|error| {
             tracing::error!(template = name, error = format!("{error:#}"), "a page cannot be shown");
             "<p>PAG-500: this part of the page cannot be shown. Why: a fault in its template. Next: report it with the version below.</p>".to_owned()
@@ -81,6 +103,21 @@ impl Pages {
     pub fn page(&self, name: &str, context: Value) -> Response {
         Html(self.text(name, context)).into_response()
     }
+}
+
+/// Fills the places of a sentence: `"{n} steps"|fill(n=3)`. What is filled in is escaped with the rest.
+fn fill(text: String, values: Kwargs) -> Result<String, minijinja::Error> {
+    let mut filled = text;
+    for name in values.args().map(str::to_owned).collect::<Vec<_>>() {
+        filled = filled.replace(&format!("{{{name}}}"), &values.get::<Value>(&name)?.to_string());
+    }
+    Ok(filled)
+}
+
+/// The templates of the setup screens, whose words come from the catalogues.
+#[cfg(test)]
+pub fn setup_templates() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TEMPLATES.iter().copied().filter(|(name, _)| name.starts_with("setup-"))
 }
 
 /// Escapes a problem's text and sets what stands between backticks, a command or a path, as code.

@@ -17,7 +17,6 @@ use tower::ServiceExt;
 
 pub(super) const HOST: &str = "sample.local:8443";
 pub(super) const SECRET: &str = "a wholly ordinary sentence";
-
 pub(super) const PASS: &str = "four-tall-birds-whistle";
 
 /// A form's body.
@@ -27,10 +26,10 @@ pub(super) fn form_of(fields: &[(&str, &str)]) -> String {
 
 pub(super) struct Browser {
     pub(super) desk: Arc<Desk>,
-    node: Arc<SampleNode>,
+    pub(super) node: Arc<SampleNode>,
     router: Router,
     cookie: String,
-    dir: tempfile::TempDir,
+    pub(super) dir: tempfile::TempDir,
 }
 
 pub(super) struct Answer {
@@ -42,8 +41,11 @@ pub(super) struct Answer {
 impl Browser {
     pub(super) fn new(text: &str) -> Browser {
         crate::telemetry::init(false);
-        let node = Arc::new(SampleNode::new(vec![sample::post("1", text)]));
-        let dir = tempfile::tempdir().expect("dir");
+        Browser::at(Arc::new(SampleNode::new(vec![sample::post("1", text)])), tempfile::tempdir().expect("dir"))
+    }
+
+    /// At a page that begins with what lies in the folder.
+    pub(super) fn at(node: Arc<SampleNode>, dir: tempfile::TempDir) -> Browser {
         let told = Told { at: PageAt { addresses: vec![format!("https://{HOST}")], fingerprint: "9C:41".into(), name: None }, authority: "PEM".into() };
         let pages = Pages::new("sample", "9C:41").expect("templates");
         let desk = Arc::new(Desk::new(node.clone(), pages, dir.path(), dir.path().join("setup-pin"), told));

@@ -108,9 +108,9 @@ pub async fn codes(State(desk): State<Arc<Desk>>, Opened(id, me): Opened) -> Res
 }
 
 /// The codes are kept: this page forgets them.
-pub async fn kept(State(desk): State<Arc<Desk>>, Opened(id, _): Opened, Form(form): Form<Bare>) -> Response {
+pub async fn kept(State(desk): State<Arc<Desk>>, Opened(id, me): Opened, Form(form): Form<Bare>) -> Response {
     match desk.with(&id, true, |s| s.sent(&form.csrf).then(|| s.codes = None)) {
-        Some(Some(())) => Redirect::to("/").into_response(),
+        Some(Some(())) => Redirect::to(if me.setup { "/setup" } else { "/" }).into_response(),
         _ => foreign(&desk),
     }
 }

@@ -76,9 +76,14 @@ pub async fn send(State(desk): State<Arc<Desk>>, Opened(id, me): Opened, Connect
     }
     let Some(token) = token else { return back() };
     desk.note_or_warn(&id, peer.ip(), Action::Enroll, None);
-    let late = || Problem::new("PAG-306", "The hub has not answered yet", "no answer came within 30 s", "press the button again: asking twice does no harm");
-    let outcome = tokio::time::timeout(HUB, desk.provider.enroll(&token)).await.unwrap_or_else(|_| Err(late()));
+    let outcome = ask_hub(&desk, &token).await;
     settle(&desk, &id, outcome)
+}
+
+/// Asks the hub, and waits no longer than a person would.
+pub(super) async fn ask_hub(desk: &Desk, token: &str) -> Result<(), Problem> {
+    let late = || Problem::new("PAG-306", "The hub has not answered yet", "no answer came within 30 s", "press the button again: asking twice does no harm");
+    tokio::time::timeout(HUB, desk.provider.enroll(token)).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// Keeps the token for another try when the hub did not take it.

@@ -50,7 +50,8 @@ pub async fn log_in(State(desk): State<Arc<Desk>>, ConnectInfo(peer): ConnectInf
         Ok(user) => {
             let (cookie, id) = desk.open_session(Who::User(user.name));
             desk.note_or_warn(&id, peer.ip(), Action::Login, None);
-            admitted(&cookie, if user.one_time { "/account" } else { "/" })
+            let setup = desk.me(&id).is_some_and(|me| me.setup);
+            admitted(&cookie, if user.one_time { "/account" } else if setup { "/setup" } else { "/" })
         }
         Err(problem) => {
             note_refusal(&desk, peer, name, &problem);

@@ -11,6 +11,7 @@ mod posts;
 mod support;
 mod unlock;
 mod users;
+mod wizard;
 
 use super::desk::{Desk, Me};
 use super::render::asset;
@@ -56,6 +57,12 @@ pub fn router(desk: Arc<Desk>) -> Router {
         .route("/support/file", get(support::file))
         .route("/support/kept", post(support::kept))
         .route("/check", get(check::checks))
+        .route("/setup", get(wizard::begin))
+        .route("/setup/{screen}", get(wizard::screen).post(wizard::answer))
+        .route("/setup/language", post(wizard::language))
+        .route("/setup/send", post(wizard::send))
+        .route("/setup/other", post(wizard::other))
+        .route("/setup/answers.toml", get(wizard::download))
         .route("/enroll", get(enroll::form))
         .route("/enroll/decode", post(enroll::decode))
         .route("/enroll/send", post(enroll::send))

@@ -46,7 +46,13 @@ pub async fn claim(State(desk): State<Arc<Desk>>, Claiming(id): Claiming, Connec
         return foreign(&desk);
     }
     let name = form.name.trim();
-    let made = if *pass == *again { desk.door.claim(name, pass).await } else { Err(differ()) };
+    // Begun before the node is claimed: a power cut between the two must not lose the setup.
+    let begun = if desk.provider.has_setup() { desk.wizard.begin() } else { Ok(()) };
+    let made = match begun {
+        Err(problem) => Err(problem),
+        Ok(()) if *pass != *again => Err(differ()),
+        Ok(()) => desk.door.claim(name, pass).await,
+    };
     let codes = match made {
         Ok(codes) => codes,
         Err(problem) => return (StatusCode::FORBIDDEN, shown(&desk, &id, name, Some(&problem))).into_response(),

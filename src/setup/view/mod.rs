@@ -3,6 +3,7 @@
 mod check;
 mod node;
 mod post;
+pub mod setup;
 
 pub use check::checks;
 pub use node::{node, preparing};
