@@ -1,6 +1,7 @@
 //! `antihate enroll`: gives this node its place in a geography. Works beside a running node and without one.
 
 use super::{Context, DataArg};
+use crate::config::layout::Layout;
 use crate::enroll::edge::{Error, Folder, Identity, Options, join};
 use crate::enroll::refusal::Refusal;
 use crate::enroll::token::Token;
@@ -48,13 +49,18 @@ impl Enroll {
         };
         let token = Token::parse(&typed).map_err(|e| e.problem())?;
         let options = Options { geography: self.geo, site: self.site, clock_offset_s: 0 };
-        place::only_at_home(&self.data.layout()?, "the cluster is enrolled")?;
-        let folder = Folder::of(&self.data.layout()?.data);
-        let joined = super::block_on(keep_asking(&folder, &token, &options, self.replace, !self.no_wait))?;
-        let identity = joined.map_err(|e| e.problem())?;
+        let identity = enrolled(&self.data.layout()?, &token, &options, (self.replace, !self.no_wait))?;
         print(&identity, context.json)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Enrolls the node of this data root: with `replace` over an identity that it has, with `wait` until a person has accepted it.
+pub(super) fn enrolled(layout: &Layout, token: &Token, options: &Options, (replace, wait): (bool, bool)) -> anyhow::Result<Identity> {
+    place::only_at_home(layout, "the cluster is enrolled")?;
+    let folder = Folder::of(&layout.data);
+    let joined = super::block_on(keep_asking(&folder, token, options, replace, wait))?;
+    Ok(joined.map_err(|e| e.problem())?)
 }
 
 /// Joins; waits for a process that is at it, and for a person who has to accept.

@@ -26,6 +26,7 @@ mod preview;
 mod progress;
 mod reset;
 mod rotate;
+mod setup;
 mod setup_pin;
 mod status;
 mod stop;
@@ -62,6 +63,7 @@ enum Command {
     Support(support::Support),
     SetupPin(setup_pin::SetupPin),
     Console(console::Console),
+    Setup(setup::SetupCmd),
     Gpu(gpu::GpuCmd),
     Manifests(manifests::Manifests),
     Kubectl(kubectl::Kubectl),
@@ -147,6 +149,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Support(c) => c.run(context),
         Command::SetupPin(c) => c.run(context),
         Command::Console(c) => c.run(context),
+        Command::Setup(c) => c.run(context),
         Command::Gpu(c) => c.run(context),
         Command::Manifests(c) => c.run(context),
         Command::Kubectl(c) => c.run(context),
