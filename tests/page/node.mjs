@@ -2,6 +2,7 @@
 // TOKEN is an enrollment token of a hub that the node reaches; HUB the hub's address, which the page must show; KUBECONFIG where
 // the owner's credentials are put.
 import { PAGE, PASS, accessible, check, claim, findings, finish, open, shot, unlock } from "./browser.mjs";
+import { setUp } from "./setup.mjs";
 
 const { TOKEN, HUB, KUBECONFIG } = process.env;
 // Guards against hanging forever; no promise about time.
@@ -13,6 +14,10 @@ async function comesUp() {
   await accessible(page, "node unlock");
   await shot(page, "node-unlock");
   await claim(page, "node");
+  await setUp(page, async (screen) => {
+    await accessible(page, `node setup ${screen}`);
+    await shot(page, `node-setup-${screen}`);
+  });
   check((await page.textContent(".verdict")).trim() !== "", "node: no verdict while it is prepared");
   await accessible(page, "node preparing");
   await shot(page, "node-preparing");

@@ -159,6 +159,7 @@ fn status(name: &str) -> NodeStatus {
 
 fn steps(name: &str, now: DateTime<Utc>) -> Vec<Step> {
     let titles = ["Check this machine", "Unpack what the file carries", "Make keys and certificates", "Start Kubernetes", "Bring in the images", "Bring up the parts", "Send a probe post through"];
+    let ids = ["prepare", "unpack", "keys", "kubernetes", "images", "apply", "healthy"];
     let full = Problem::new("UNP-301", "The disk is full", "the data folder needs 1.2 GB and has 0.3 GB", "make room or choose another folder with --data, then start again");
     let state = |at: usize| match (name, at) {
         ("preparing", 0..=3) | ("failed", 0) => (StepState::Done, ""),
@@ -169,7 +170,7 @@ fn steps(name: &str, now: DateTime<Utc>) -> Vec<Step> {
     };
     let step = |(at, title): (usize, &&str)| {
         let (state, detail) = state(at);
-        Step { id: format!("step-{at}"), title: (*title).into(), state, detail: detail.into(), since: now - Duration::seconds(38) }
+        Step { id: ids[at].into(), title: (*title).into(), state, detail: detail.into(), since: now - Duration::seconds(38) }
     };
     titles.iter().enumerate().map(step).collect()
 }

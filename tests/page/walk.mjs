@@ -3,6 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { NAME, PAGE, PASS, accessible, check, claim, finish, findings, logIn, open, pin, shot, unlock } from "./browser.mjs";
+import { setupWalk } from "./setup.mjs";
 
 const { NODE_DIR, BATCHES } = process.env;
 const tell = (file, text) => writeFileSync(join(NODE_DIR, file), text);
@@ -76,6 +77,8 @@ async function claimWalk() {
   check((await page.inputValue("#name")) === NAME, "claim: the name is lost");
   await shot(page, "claim-wrong");
   const codes = await claim(page);
+  await page.goto(PAGE);
+  check((await page.textContent("main")).includes("The setup is not finished"), "claim: the start page does not lead to the setup");
   await page.click("text=Log out");
   await page.waitForSelector("#pass");
   const gone = await page.goto(`${PAGE}/unlock`);
@@ -286,7 +289,7 @@ async function weight() {
 }
 
 const walks = {
-  claimWalk,
+  claimWalk, setupWalk: () => setupWalk(open),
   light: () => everyState("light", { colorScheme: "light" }),
   dark: () => everyState("dark", { colorScheme: "dark" }),
   narrow: () => everyState("360px", { viewport: { width: 360, height: 740 } }),
@@ -295,7 +298,7 @@ const walks = {
 };
 const only = process.env.ONLY?.split(",");
 for (const [name, walk] of Object.entries(walks)) {
-  if (only && !only.includes(name) && name !== "claimWalk") continue;
+  if (only && !only.includes(name) && !["claimWalk", "setupWalk"].includes(name)) continue;
   console.error(`walk: ${name}`);
   tell("state", "good");
   tell("batch", "0");
