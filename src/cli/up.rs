@@ -77,7 +77,8 @@ impl Up {
         let k3s = binary::choose(&self.k3s.wish(&wanted.settings)?, &layout)?;
         survey::raise_open_files();
         let settings = self.settings(layout, k3s.map_or(Distribution::Embedded, Distribution::K3s), &wanted)?;
-        inputs::settle(&settings.layout, &Inputs::of(&settings, wanted.settings.sample), |differ| self.changed || (!context.json && agreed(differ)))?;
+        // What the settings say of the sample site is taken up while the node runs: the setup may have changed it before the start was cut off.
+        inputs::settle(&settings.layout, &Inputs::of(&settings, self.sample), |differ| self.changed || (!context.json && agreed(differ)))?;
         prepare::folders(&settings)?;
         let gpus = Gpus::new(&self.driver.driver_root, context.gpu_probe);
         let again = super::block_on(serve(settings, (wanted, self.sample), self.page, payload, gpus, context.json))??;

@@ -22,7 +22,7 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Of the resolved settings.
+    /// Of the resolved settings; `sample` is what the command line asks for. What a running node takes up from its settings is not asked about.
     pub fn of(s: &Settings, sample: bool) -> Inputs {
         let path = |p: &Option<PathBuf>| p.as_ref().map_or("none".to_string(), |p| p.display().to_string());
         let wanted = [
