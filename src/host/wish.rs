@@ -17,7 +17,8 @@ const LOOK: Duration = Duration::from_secs(1);
 pub fn wanted(before: &Resolved, file: Valid, sample: bool) -> Resolved {
     let (old, mut new) = (before.settings.clone().into_inner(), file.into_inner());
     new.sample |= sample;
-    (new.node, new.storage, new.network, new.k3s, new.k3s_sha256) = (old.node, old.storage, old.network, old.k3s, old.k3s_sha256);
+    (new.node, new.storage, new.network, new.page) = (old.node, old.storage, old.network, old.page);
+    (new.k3s, new.k3s_sha256) = (old.k3s, old.k3s_sha256);
     // Both halves were checked; the few rules that join them concern only what was kept.
     Valid::check(new).map_or_else(|_| before.clone(), |settings| Resolved { settings, ..before.clone() })
 }
