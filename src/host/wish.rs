@@ -1,7 +1,7 @@
 //! The settings file while the node runs: what a person, the setup or `antihate setup` writes into it is taken up within seconds.
 //!
 //! Only what the stack does can be taken up: languages, sources, retention, the analyzer, the sample site. What is decided when the
-//! process starts (name, geography, volumes, network, the Kubernetes) stays as it is until the next start. A file that is not understood changes
+//! process starts (name, geography, volumes, network, the name on the local network, the Kubernetes) stays as it is until the next start. A file that is not understood changes
 //! nothing and is logged once.
 
 use crate::config::{Resolved, Valid, load};
