@@ -18,7 +18,6 @@ use tower::ServiceExt;
 pub(super) const HOST: &str = "sample.local:8443";
 pub(super) const SECRET: &str = "a wholly ordinary sentence";
 pub(super) const PASS: &str = "four-tall-birds-whistle";
-
 /// A form's body.
 pub(super) fn form_of(fields: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
