@@ -57,6 +57,7 @@ enable_unprivileged_ports = true
 [plugins."io.containerd.cri.v1.runtime".cni]
 bin_dirs = ["$ROOT/current/cni"]
 conf_dir = "$etc/cni"
+use_internal_loopback = true
 END
 cat >"$etc/cni/10-plain.conflist" <<END
 {"cniVersion": "1.0.0", "name": "plain", "plugins": [{"type": "ptp", "ipMasq": true, "ipMasqBackend": "nftables",
