@@ -5,7 +5,7 @@ use crate::config::{self, layout::Layout};
 use crate::domain::Role;
 use crate::enroll::edge::Options;
 use crate::enroll::token::Token;
-use crate::host::check::{self, Check, Question};
+use crate::host::check::{self, Check};
 use crate::host::place;
 use crate::setup::UserKeep;
 use crate::setup::wizard::file::{self, Given, Owner};
@@ -82,9 +82,7 @@ fn accepted(layout: &Layout, given: &Given) -> Result<(), Problem> {
     if given.answers.check.as_ref().is_some_and(|c| c.accept_warnings) {
         return Ok(());
     }
-    let running = layout.status().exists();
-    let question = Question { layout, need: 0, address: false, page: check::PAGE, driver_root: Path::new("/"), running, quick: true };
-    let bad: Vec<Check> = check::look(&question).into_iter().filter(|c| c.problem().is_some()).collect();
+    let bad: Vec<Check> = check::quick(layout).into_iter().filter(|c| c.problem().is_some()).collect();
     let Some(first) = bad.first().and_then(Check::problem) else { return Ok(()) };
     let mut problem = Refusal::own("SET-104").english();
     problem.cause = format!("{} of them; the first is {first}", bad.len());

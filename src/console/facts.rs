@@ -96,7 +96,7 @@ pub fn gather(layout: &Layout) -> Facts {
         gpu: gpus(node.as_ref()),
         made: layout.lock().exists() || layout.current().exists(),
         links: links::all(Path::new("/sys/class/net")),
-        gateway: links::gateway(&std::fs::read_to_string("/proc/net/route").unwrap_or_default()),
+        gateway: facts::gateway(&std::fs::read_to_string("/proc/net/route").unwrap_or_default()),
         resolvers: resolvers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()),
         clock: clock::kept().map(|(kept, off)| Clock { kept, off }),
         disk: disk(&layout.data).or_else(|| disk(Path::new("/"))),

@@ -1,9 +1,9 @@
 //! The links that lead out of this host, with their addresses; those of pods and containers are left out before anything is asked of them.
 
-use crate::web::address::is_outer_link;
+use crate::web::address::{ip, is_outer_link};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::Path;
 
 /// One link.
@@ -40,22 +40,16 @@ fn link(sys: &Path, name: String, addresses: &mut BTreeMap<String, Vec<String>>)
 fn addresses() -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for i in nix::ifaddrs::getifaddrs().into_iter().flatten().filter(|i| is_outer_link(&i.interface_name)) {
-        let ip = i.address.as_ref().and_then(|a| a.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip())).or_else(|| a.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()))));
-        let mask = i.netmask.as_ref().and_then(|m| m.as_sockaddr_in().map(|v4| v4.ip().to_bits().count_ones()).or_else(|| m.as_sockaddr_in6().map(|v6| v6.ip().to_bits().count_ones())));
-        if let Some(ip) = ip {
+        let length = |mask: IpAddr| match mask {
+            IpAddr::V4(v4) => v4.to_bits().count_ones(),
+            IpAddr::V6(v6) => v6.to_bits().count_ones(),
+        };
+        let mask = i.netmask.as_ref().and_then(ip).map(length);
+        if let Some(ip) = i.address.as_ref().and_then(ip) {
             found.entry(i.interface_name).or_default().push(mask.map_or_else(|| ip.to_string(), |length| format!("{ip}/{length}")));
         }
     }
     found
-}
-
-/// The gateway of the default route in the text of `/proc/net/route`.
-pub fn gateway(routes: &str) -> Option<IpAddr> {
-    let mut fields = routes.lines().skip(1).map(|l| l.split_whitespace().collect::<Vec<_>>());
-    let way = fields.find(|f| f.len() > 7 && f[1] == "00000000" && f[7] == "00000000")?;
-    // The kernel prints the number as it lies in memory.
-    let raw = u32::from_str_radix(way[2], 16).ok().filter(|n| *n != 0)?;
-    Some(Ipv4Addr::from(raw.to_ne_bytes()).into())
 }
 
 impl Link {
@@ -75,13 +69,6 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_gateway_is_read_from_the_kernel_s_table() {
-        let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\neth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\n";
-        assert_eq!(gateway(table), Some("192.0.2.1".parse().unwrap()));
-        assert_eq!(gateway("Iface\tDestination\n"), None);
-    }
 
     #[test]
     fn links_of_pods_and_containers_are_left_out() {

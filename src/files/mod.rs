@@ -3,6 +3,11 @@
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
+
+/// A change waits so long for another one to end, and looks so often.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Replaces `path` by `content` so that a power cut leaves the old or the new file, never a mixture:
 /// temp in the same directory, write, fsync, rename, fsync of the directory. An fsync error is final.
@@ -114,6 +119,29 @@ impl Lock {
         file.set_len(0)?;
         file.write_all(body.as_bytes())?;
         Ok(Ok(Lock { _file: file }))
+    }
+
+    /// Takes the lock of a change that takes moments: waits up to two seconds for another change to end. `None`: it does not.
+    pub fn for_a_change(path: &Path) -> std::io::Result<Option<Lock>> {
+        for _ in 0..PATIENCE.as_millis() / LOOK.as_millis() {
+            if let Ok(lock) = Lock::take(path, "")? {
+                return Ok(Some(lock));
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(None)
+    }
+}
+
+/// What tells one version of a file from another where each is a new inode: inode, time of change in seconds and nanoseconds, length.
+pub type Version = (u64, i64, i64, u64);
+
+/// The version of the file at `path`; nothing where there is none.
+pub fn version(path: &Path) -> std::io::Result<Option<Version>> {
+    match std::fs::metadata(path) {
+        Ok(m) => Ok(Some((m.ino(), m.mtime(), m.mtime_nsec(), m.size()))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
     }
 }
 

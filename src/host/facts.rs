@@ -34,10 +34,22 @@ pub fn has_loopback() -> bool {
     all.any(|i| i.flags.contains(Flag::IFF_UP | Flag::IFF_LOOPBACK) && i.address.is_some_and(|a| a.as_sockaddr_in().is_some_and(|a| a.ip().is_loopback())))
 }
 
-/// The link of the default route in the text of `/proc/net/route`.
-pub fn default_link(routes: &str) -> Option<String> {
+/// The fields of the default route in the text of `/proc/net/route`: at least eight.
+fn default_route(routes: &str) -> Option<Vec<&str>> {
     let mut fields = routes.lines().skip(1).map(|l| l.split_whitespace().collect::<Vec<_>>());
-    fields.find(|f| f.len() > 7 && f[1] == "00000000" && f[7] == "00000000").map(|f| f[0].to_string())
+    fields.find(|f| f.len() > 7 && f[1] == "00000000" && f[7] == "00000000")
+}
+
+/// The link of the default route in that text.
+pub fn default_link(routes: &str) -> Option<String> {
+    default_route(routes).map(|f| f[0].to_string())
+}
+
+/// The next host on the default route in that text; none where the link itself leads on.
+pub fn gateway(routes: &str) -> Option<IpAddr> {
+    // The kernel prints the number as it lies in memory.
+    let raw = u32::from_str_radix(default_route(routes)?[2], 16).ok().filter(|n| *n != 0)?;
+    Some(Ipv4Addr::from(raw.to_ne_bytes()).into())
 }
 
 /// The node's address: on the default route's link, otherwise the first there is.
@@ -114,6 +126,13 @@ mod tests {
         assert_eq!(choose_address(&all, Some("eth1")), Some([10, 0, 0, 2].into()));
         assert_eq!(choose_address(&all, None), Some([10, 0, 0, 1].into()));
         assert_eq!(choose_address(&[], None), None);
+    }
+
+    #[test]
+    fn the_gateway_is_read_from_the_kernel_s_table() {
+        let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\neth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\n";
+        assert_eq!(gateway(table), Some("192.0.2.1".parse().unwrap()));
+        assert_eq!(gateway("Iface\tDestination\n"), None);
     }
 
     #[test]

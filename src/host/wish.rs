@@ -5,8 +5,8 @@
 //! nothing and is logged once.
 
 use crate::config::{Resolved, Valid, load};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use crate::files;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -32,7 +32,7 @@ async fn follow_each(look: Duration, path: PathBuf, wish: watch::Sender<Resolved
     let mut seen = None; // what was written since the process read it must not be missed
     loop {
         tokio::time::sleep(look).await;
-        let now = version(&path);
+        let now = files::version(&path).ok().flatten();
         if now == seen {
             continue;
         }
@@ -54,12 +54,6 @@ fn take(wish: &watch::Sender<Resolved>, file: Valid, sample: bool) {
     if changed {
         tracing::info!("the changed settings are taken up");
     }
-}
-
-/// What tells one version of the file from another.
-fn version(path: &Path) -> Option<(u64, i64, i64, u64)> {
-    let m = std::fs::metadata(path).ok()?;
-    Some((m.ino(), m.mtime(), m.mtime_nsec(), m.size()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The names and addresses under which this host is reached.
 
+use nix::sys::socket::SockaddrStorage;
 use std::net::IpAddr;
 
 /// Interfaces that belong to containers or to the cluster: nobody opens the page through them.
@@ -9,19 +10,17 @@ const INNER: &[&str] = &["antihate-", "ah-mesh", "ahm-", "cni", "veth", "docker"
 pub fn local_addresses() -> Vec<IpAddr> {
     let Ok(all) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
     let mut found: Vec<IpAddr> = all
-        .filter_map(|i| {
-            let address = i.address?;
-            let ip = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
-                (Some(v4), _) => IpAddr::V4(v4.ip()),
-                (_, Some(v6)) => IpAddr::V6(v6.ip()),
-                _ => return None,
-            };
-            is_outer(&i.interface_name, ip).then_some(ip)
-        })
+        .filter_map(|i| ip(&i.address?).filter(|ip| is_outer(&i.interface_name, *ip)))
         .collect();
     found.sort();
     found.dedup();
     found
+}
+
+/// The IP address that the kernel tells of a link, if it is one.
+pub fn ip(told: &SockaddrStorage) -> Option<IpAddr> {
+    let v6 = || told.as_sockaddr_in6().map(|a| a.ip().into());
+    told.as_sockaddr_in().map(|a| a.ip().into()).or_else(v6)
 }
 
 /// Whether others reach this host by this address of this link.

@@ -109,6 +109,26 @@ fn unpacked(host: &TestHost) -> PathBuf {
     current
 }
 
+/// Settings of a host of the embedded Kubernetes with its data at `data`, as on this machine.
+pub fn settings(data: &Path, node: &str, node_ip: Ipv4Addr, place: Place) -> Settings {
+    let layout = Layout::new(data);
+    Settings {
+        payload: layout.current(),
+        layout,
+        node: node.into(),
+        node_ip,
+        node_ip_given: true,
+        place,
+        cgroups: CgroupVersion::V1,
+        restrict_oom: true,
+        kernel_protected: false,
+        distribution: antihate::host::distribution::Distribution::Embedded,
+        resolvers: Vec::new(),
+        storage: None,
+        encrypt: None,
+    }
+}
+
 /// A host with its end of the mesh.
 struct End {
     host: TestHost,
@@ -119,21 +139,9 @@ struct End {
 
 impl End {
     fn new(host: TestHost, index: u8, payload: &Path) -> End {
-        let settings = Settings {
-            layout: Layout::new(&host.data()),
-            payload: payload.into(),
-            node: format!("leaf-{index}"),
-            node_ip: host.address.parse().expect("an address"),
-            node_ip_given: true,
-            place: Place { index, stack: Stack::Dual, ..Place::alone() },
-            cgroups: CgroupVersion::V1,
-            restrict_oom: true,
-            kernel_protected: false,
-            distribution: antihate::host::distribution::Distribution::Embedded,
-            resolvers: Vec::new(),
-            storage: None,
-            encrypt: None,
-        };
+        let place = Place { index, stack: Stack::Dual, ..Place::alone() };
+        let own = settings(&host.data(), &format!("leaf-{index}"), host.address.parse().expect("an address"), place);
+        let settings = Settings { payload: payload.into(), ..own };
         std::fs::create_dir_all(settings.layout.pki()).expect("a folder");
         std::fs::create_dir_all(settings.layout.data.join("logs")).expect("a folder");
         // In the place of a pod: an address of the host's range.

@@ -186,11 +186,7 @@ fn killed_at_each_step_of_the_first_start_it_comes_to_the_same_end() {
     }
     let switch = Switch::new();
     let host = switch.host();
-    for step in ["prepare", "unpack", "keys", "kubernetes", "images", "apply"] {
-        let mut node = up(&host);
-        until("the step is reached", PATIENCE, || reached(&host, step).then_some(()));
-        kill_host_process(&mut node);
-    }
+    STEPS.iter().for_each(|step| killed_in(&host, step));
     let other = host.antihate(&["up", "--sample", "--node-ip", &host.address, "--name", "leaf-2"]);
     let told = String::from_utf8_lossy(&other.stderr);
     assert!(other.status.code() == Some(1) && told.contains("PRE-111") && told.contains("leaf-1 before, leaf-2 now"), "{told}");
@@ -199,6 +195,16 @@ fn killed_at_each_step_of_the_first_start_it_comes_to_the_same_end() {
     assert_eq!(status["pipeline"]["lost"], 0);
     stop(&host, &mut node);
     nothing_is_left(&host);
+}
+
+/// The steps of a start in which it is killed.
+pub const STEPS: [&str; 6] = ["prepare", "unpack", "keys", "kubernetes", "images", "apply"];
+
+/// Starts the node and kills its host process once the step is reached.
+pub fn killed_in(host: &TestHost, step: &str) {
+    let mut node = up(host);
+    until("the step is reached", PATIENCE, || reached(host, step).then_some(()));
+    kill_host_process(&mut node);
 }
 
 /// True when the step runs or has run, read from the status file: the process is killed right after.

@@ -174,8 +174,7 @@ impl Folder {
 
     /// Changes whenever identity or waiting token were replaced.
     pub(super) fn stamp(&self) -> impl PartialEq + use<> {
-        use std::os::unix::fs::MetadataExt;
-        ["identity.json", "pending-token"].map(|n| std::fs::metadata(self.0.join(n)).ok().map(|m| (m.ino(), m.mtime(), m.mtime_nsec())))
+        ["identity.json", "pending-token"].map(|n| files::version(&self.0.join(n)).ok().flatten())
     }
 }
 

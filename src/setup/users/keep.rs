@@ -5,22 +5,13 @@ use super::Users;
 use crate::files;
 use crate::status::Problem;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-/// A change waits so long for another one to end.
-const PATIENCE: Duration = Duration::from_secs(2);
-const LOOK: Duration = Duration::from_millis(20);
-
-/// What tells one version of the file from another: each is a new inode.
-type Version = Option<(u64, i64, i64, u64)>;
 
 /// The users on the disk.
 pub struct Keep {
     path: PathBuf,
-    known: Mutex<Option<(Version, Arc<Users>)>>,
+    known: Mutex<Option<(Option<files::Version>, Arc<Users>)>>,
 }
 
 impl Keep {
@@ -31,7 +22,7 @@ impl Keep {
 
     /// The users of this moment.
     pub fn read(&self) -> Result<Arc<Users>, Problem> {
-        let version = version(&self.path).map_err(|e| self.unreadable(&e.to_string()))?;
+        let version = files::version(&self.path).map_err(|e| self.unreadable(&e.to_string()))?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, users)) = known.as_ref().filter(|(at, _)| *at == version) {
             return Ok(users.clone());
@@ -60,15 +51,8 @@ impl Keep {
     }
 
     fn alone(&self) -> Result<files::Lock, Problem> {
-        let lock = self.path.with_extension("lock");
-        let tries = PATIENCE.as_millis() / LOOK.as_millis();
-        for _ in 0..tries {
-            if let Ok(lock) = files::Lock::take(&lock, "").map_err(|e| self.unwritten(&e.to_string()))? {
-                return Ok(lock);
-            }
-            std::thread::sleep(LOOK);
-        }
-        Err(self.unwritten("another change does not end"))
+        let taken = files::Lock::for_a_change(&self.path.with_extension("lock")).map_err(|e| self.unwritten(&e.to_string()))?;
+        taken.ok_or_else(|| self.unwritten("another change does not end"))
     }
 
     fn unreadable(&self, cause: &str) -> Problem {
@@ -78,14 +62,6 @@ impl Keep {
 
     fn unwritten(&self, cause: &str) -> Problem {
         Problem::new("USR-108", "The change was not kept", format!("{}: {cause}", self.path.display()), "Make room on the data disk and try again.")
-    }
-}
-
-fn version(path: &Path) -> std::io::Result<Version> {
-    match std::fs::metadata(path) {
-        Ok(m) => Ok(Some((m.ino(), m.mtime(), m.mtime_nsec(), m.size()))),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e),
     }
 }
 

@@ -6,11 +6,6 @@ use crate::files;
 use crate::status::Problem;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// A change waits so long for another one to end.
-const PATIENCE: Duration = Duration::from_secs(2);
-const LOOK: Duration = Duration::from_millis(20);
 
 /// The setup on the disk.
 pub struct Keep {
@@ -56,14 +51,8 @@ impl Keep {
     }
 
     fn alone(&self) -> Result<files::Lock, Problem> {
-        let lock = self.path.with_extension("lock");
-        for _ in 0..PATIENCE.as_millis() / LOOK.as_millis() {
-            if let Ok(lock) = files::Lock::take(&lock, "").map_err(|e| self.unwritten(&e.to_string()))? {
-                return Ok(lock);
-            }
-            std::thread::sleep(LOOK);
-        }
-        Err(self.unwritten("another change does not end"))
+        let taken = files::Lock::for_a_change(&self.path.with_extension("lock")).map_err(|e| self.unwritten(&e.to_string()))?;
+        taken.ok_or_else(|| self.unwritten("another change does not end"))
     }
 
     fn unreadable(&self, cause: &str) -> Problem {

@@ -1,6 +1,6 @@
 //! The real installer: two of them at the same moment on one disk (promise I9), and one that is killed and taken off again (I3).
 
-use crate::node::{kill_host_process, nothing_is_left, reached, up};
+use crate::node::{STEPS, kill_host_process, killed_in, nothing_is_left};
 use crate::support::testhost::{Switch, TestHost};
 use crate::support::{needs_the_file, until};
 use std::process::Child;
@@ -51,10 +51,8 @@ fn i3_killed_in_each_step_a_reset_leaves_nothing_and_a_second_one_finds_nothing(
     }
     let switch = Switch::new();
     let host = switch.host();
-    for step in ["prepare", "unpack", "keys", "kubernetes", "images", "apply"] {
-        let mut node = up(&host);
-        until("the step is reached", PATIENCE, || reached(&host, step).then_some(()));
-        kill_host_process(&mut node);
+    for step in STEPS {
+        killed_in(&host, step);
         nothing_is_left(&host);
         nothing_is_left(&host);
         println!("I3: killed in {step}: nothing is left");

@@ -1,10 +1,9 @@
 //! The part of a first start that lies in files: folders, rendered configuration, the distribution and a model unpacked, keys, the
 //! page's certificate, the host's place. By the functions that the steps of `antihate up` call, in their order.
 
+use crate::mesh::settings;
 use antihate::config::Place;
-use antihate::config::layout::Layout;
-use antihate::host::distribution::Distribution;
-use antihate::host::settings::{API_PORT, CgroupVersion, SERVICE_IP, Settings};
+use antihate::host::settings::{API_PORT, SERVICE_IP};
 use antihate::host::{place, prepare};
 use antihate::payload::{Payload, Places, unpack_kubernetes, unpack_models, verify_unpacked};
 use antihate::pki::cluster::{ClusterNames, ensure};
@@ -22,25 +21,6 @@ pub const DONE: &[u8] = b"the work is done\n";
 /// Files of the made-up distribution, and bytes of each.
 const FILES: usize = 6;
 const SIZE: usize = 40_000;
-
-fn settings(data: &Path) -> Settings {
-    let layout = Layout::new(data);
-    Settings {
-        payload: layout.current(),
-        layout,
-        node: "leaf-1".into(),
-        node_ip: Ipv4Addr::new(192, 0, 2, 10),
-        node_ip_given: true,
-        place: Place::alone(),
-        cgroups: CgroupVersion::V1,
-        restrict_oom: true,
-        kernel_protected: false,
-        distribution: Distribution::Embedded,
-        resolvers: Vec::new(),
-        storage: None,
-        encrypt: None,
-    }
-}
 
 /// Writes a small distribution and a model to `folder`, as a build leaves them.
 pub fn carried(folder: &Path) {
@@ -61,7 +41,7 @@ fn payload(carried: &Path, data: &Path) -> Result<Payload, Problem> {
 
 /// Does the work below `data`; doing it again goes on with it. Returns what had to be made.
 pub fn install(carried: &Path, data: &Path) -> Result<Vec<String>, Problem> {
-    let (s, now) = (settings(data), OffsetDateTime::now_utc());
+    let (s, now) = (settings(data, "leaf-1", Ipv4Addr::new(192, 0, 2, 10), Place::alone()), OffsetDateTime::now_utc());
     let failed = |what: &dyn std::error::Error| Problem::new("KEY-101", what.to_string(), std::error::Error::source(what).map(|e| e.to_string()).unwrap_or_default(), "");
     let payload = payload(carried, data)?;
     prepare::folders(&s)?;
